@@ -1,0 +1,1 @@
+"""The domain: people, conversations, cases, the queue, and the workers who answer."""

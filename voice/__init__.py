@@ -1,0 +1,1 @@
+"""Hearing and speaking: audio formats, recognisers, synthesisers and their models."""
