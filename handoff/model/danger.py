@@ -1,0 +1,300 @@
+"""The deterministic danger screen: signs from the lexicon, judged by negation, time, person and object."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from handoff.model.lexicon import Lexicon, Pattern, Sign, load_lexicon
+from handoff.model.wording import ASK, MASK, SOFT, STOP, Alphabet
+from handoff.model.words import DangerKind, Risk, highest
+
+UNSURE_BELOW = 0.6
+_WINDOW, _STEP, _LEAD = 240, 160, 40
+_LOOK_BACK, _LOOK_AHEAD, _REACH = 80, 60, 12
+_HINTS_TOGETHER = 2
+
+_MIND = frozenset({DangerKind.SUICIDE, DangerKind.SELF_HARM})
+_HOME = frozenset({DangerKind.VIOLENCE, DangerKind.NEGLECT})
+_LOWER = {Risk.EMERGENCY: Risk.URGENT, Risk.URGENT: Risk.ATTENTION, Risk.ATTENTION: Risk.ATTENTION}
+
+Owner = TypeVar("Owner")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the screen says of one utterance.
+
+    `kinds` stand in the taxonomy's order; `why` are exact spans of the text in its order; `doubt` says that a
+    possible danger word stands in the text although the rules dismissed it.
+    """
+
+    risk: Risk
+    kinds: tuple[DangerKind, ...]
+    why: tuple[str, ...]
+    doubt: bool = False
+
+
+@dataclass(frozen=True)
+class _Raised:
+    """One sign that held: where, how high, and whether it is about someone else."""
+
+    sign: Sign
+    start: int
+    end: int
+    risk: Risk
+    other: bool
+
+
+class DangerScreen:
+    """Screens any string in linear time, without state, network or model."""
+
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._alphabet = Alphabet(lexicon.traditional)
+        self._heard = lexicon.heard
+        self._masks = _Matcher((True, pattern) for pattern in lexicon.masks)
+        self._signs = _Matcher((sign, pattern) for sign in lexicon.signs for pattern in sign.patterns)
+        self._judge = _Judge(lexicon.cues)
+        self._watch = lexicon.watch
+
+    @classmethod
+    def load(cls, folder: Path) -> "DangerScreen":
+        """The screen with the lexicon of `folder`; LexiconError names the file and the entry that is wrong."""
+        return cls(load_lexicon(folder))
+
+    def screen(self, text: str, *, confidence: float = 1.0) -> Finding:
+        """The danger in `text`; below a confidence of 0.6 any sign or doubt is at least urgent."""
+        plain = self._alphabet.plain(text)
+        clean, misheard = self._as_meant(plain)
+        raised: list[_Raised] = []
+        doubt = any(word in clean for word in self._watch)
+        for offset, window in _windows(clean):
+            masked = self._mask(window)
+            doubt |= masked != window
+            for sign, match in self._signs.hits(masked):
+                if offset and match.start() < _LEAD:
+                    continue
+                found = self._judge.weigh(sign, match, offset)
+                if found is None:
+                    doubt = True
+                else:
+                    raised.append(found)
+        return self._finding(text, raised, doubt, misheard, confidence)
+
+    def _as_meant(self, plain: str) -> tuple[str, list[int]]:
+        places: list[int] = []
+        for heard, meant in self._heard.items():
+            if heard in plain:
+                places += [match.start() for match in re.finditer(re.escape(heard), plain)]
+                plain = plain.replace(heard, meant)
+        return plain, places
+
+    def _mask(self, window: str) -> str:
+        spans = [match.span() for _, match in self._masks.hits(window)]
+        for start, end in spans:
+            window = window[:start] + MASK * (end - start) + window[end:]
+        return window
+
+    def _finding(
+        self, text: str, raised: list[_Raised], doubt: bool, misheard: list[int], confidence: float
+    ) -> Finding:
+        risk, kept = _together(raised)
+        kinds = {kind for found in kept for kind in found.sign.kinds}
+        if any(found.other for found in kept):
+            kinds.add(DangerKind.THIRD_PARTY)
+        if any(found.start <= place < found.end for found in kept for place in misheard):
+            kinds.add(DangerKind.ASR_DOUBT)
+        unsure = not confidence >= UNSURE_BELOW
+        if unsure and (doubt or raised):
+            kinds.add(DangerKind.ASR_DOUBT)
+            risk = highest(risk, Risk.URGENT)
+        why = self._why(text, kept)
+        return Finding(risk, tuple(kind for kind in DangerKind if kind in kinds), why, doubt or len(kept) < len(raised))
+
+    def _why(self, text: str, kept: list[_Raised]) -> tuple[str, ...]:
+        if not kept:
+            return ()
+        places = self._alphabet.places(text)
+        spans: list[tuple[int, int]] = []
+        for start, end in sorted({(found.start, found.end) for found in kept}):
+            if spans and start < spans[-1][1]:
+                spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
+            else:
+                spans.append((start, end))
+        return tuple(dict.fromkeys(text[places[start] : places[end - 1] + 1] for start, end in spans))
+
+
+def _together(raised: list[_Raised]) -> tuple[Risk, list[_Raised]]:
+    """The risk of all signs together and those that count: hints count only in company."""
+    hints = [found for found in raised if found.sign.role == "hint"]
+    wishes = [found for found in raised if found.sign.role == "wish"]
+    means = [found for found in raised if found.sign.role == "means"]
+    risk = highest(*(found.risk for found in raised))
+    if len({found.sign.name for found in hints}) >= _HINTS_TOGETHER or (hints and wishes):
+        return highest(risk, Risk.URGENT), raised
+    if wishes and means:
+        risk = Risk.EMERGENCY
+    elif risk is Risk.ROUTINE:
+        return risk, []
+    silent = () if wishes else means
+    quiet = [*hints, *silent]
+    return risk, [found for found in raised if found.risk is not Risk.ROUTINE or found not in quiet]
+
+
+def _windows(text: str) -> Iterator[tuple[int, str]]:
+    """Overlapping pieces of a long text; each sign's start belongs to exactly one piece with its past in sight."""
+    yield 0, text[:_WINDOW]
+    for offset in range(_STEP, max(len(text) - _WINDOW + _STEP, 0), _STEP):
+        yield offset, text[offset : offset + _WINDOW]
+
+
+class _Matcher(Generic[Owner]):
+    """Finds patterns fast: a pattern is tried only on a text that holds a term of each of its groups."""
+
+    def __init__(self, items: Iterable[tuple[Owner, Pattern]]) -> None:
+        groups: dict[tuple[str, ...], int] = {}
+        self._by_key: dict[int, list[tuple[frozenset[int], Owner, Pattern]]] = {}
+        for owner, pattern in items:
+            needs = [groups.setdefault(terms, len(groups)) for terms in pattern.needs]
+            rarest = max(zip(pattern.needs, needs, strict=True), key=lambda need: _rarity(need[0]))[1]
+            self._by_key.setdefault(rarest, []).append((frozenset(needs), owner, pattern))
+        of_term: dict[str, list[int]] = {}
+        for terms, group in groups.items():
+            for term in terms:
+                of_term.setdefault(term, []).append(group)
+        self._by_first: dict[str, list[tuple[str, list[int]]]] = {}
+        for term, members in of_term.items():
+            self._by_first.setdefault(term[0], []).append((term, members))
+
+    def hits(self, text: str) -> Iterator[tuple[Owner, re.Match[str]]]:
+        """Every match of every pattern in `text`."""
+        present = self._present(text)
+        for group in present & self._by_key.keys():
+            for needs, owner, pattern in self._by_key[group]:
+                if needs <= present:
+                    for match in pattern.compiled.finditer(text):
+                        yield owner, match
+
+    def _present(self, text: str) -> set[int]:
+        present: set[int] = set()
+        by_first = self._by_first
+        for char in by_first.keys() & set(text):
+            for term, groups in by_first[char]:
+                if term in text:
+                    present.update(groups)
+        return present
+
+
+def _rarity(terms: tuple[str, ...]) -> tuple[int, int]:
+    return min(map(len, terms)), -len(terms)
+
+
+class _Judge:
+    """Weighs a sign by what stands around it."""
+
+    def __init__(self, cues: dict[str, list[Pattern]]) -> None:
+        self._cues = {name: _Cue(patterns) for name, patterns in cues.items()}
+        self._closing = {
+            name: self._cues[name].closes(self._cues["filler"]) for name in ("negation", "unsure")
+        }
+
+    def weigh(self, sign: Sign, match: re.Match[str], offset: int) -> _Raised | None:
+        """The sign with the risk its surroundings leave it, or None when they dismiss it."""
+        scene = _Scene(match)
+        if self._denied(sign, match, scene) or any(p.compiled.search(scene.sentence) for p in sign.unless):
+            return None
+        risk = self._risk(sign, scene)
+        if risk is None:
+            return None
+        other = self._about_other(scene)
+        return _Raised(sign, offset + match.start(), offset + match.end(), risk, other)
+
+    def _denied(self, sign: Sign, match: re.Match[str], scene: "_Scene") -> bool:
+        gaps = [gap for gap in match.groups() if gap]
+        before = scene.clause_before[-_REACH:]
+        if before and before[-1] == match.group()[0]:
+            before = before[:-1]
+        return any(
+            closes.search(stretch)
+            for name, closes in self._closing.items()
+            if name not in sign.still
+            for stretch in (before, *gaps)
+        )
+
+    def _risk(self, sign: Sign, scene: "_Scene") -> Risk | None:
+        risk = sign.risk
+        if self._holds("told", sign, scene.before):
+            return None
+        kinds = frozenset(sign.kinds)
+        if not kinds & _MIND and self._animal(sign, scene):
+            return None
+        lasting = bool(kinds & (_MIND | _HOME))
+        if self._holds("if", sign, scene.before) and not kinds & _MIND:
+            if not lasting:
+                return None
+            risk = _LOWER.get(risk, risk)
+        if self._holds("past", sign, scene.before) and not self._later("now", "past", scene.before):
+            if not lasting:
+                return None
+            risk = _LOWER.get(risk, risk)
+        if self._holds("over", sign, scene.after):
+            risk = _LOWER.get(risk, risk) if lasting else min(risk, Risk.ATTENTION, key=lambda r: r.rank)
+        return risk
+
+    def _holds(self, cue: str, sign: Sign, stretch: str) -> bool:
+        return cue not in sign.still and self._cues[cue].last(stretch) >= 0
+
+    def _later(self, cue: str, than: str, stretch: str) -> bool:
+        return self._cues[cue].last(stretch) > self._cues[than].last(stretch)
+
+    def _animal(self, sign: Sign, scene: "_Scene") -> bool:
+        if not self._holds("animal", sign, scene.clause_before):
+            return False
+        clause = scene.clause_before
+        return not (self._later("person", "animal", clause) or self._later("self", "animal", clause))
+
+    def _about_other(self, scene: "_Scene") -> bool:
+        stretch = self._cues["gone"].blank(scene.before + scene.head)
+        person = self._cues["person"].last(stretch[: len(scene.before) + 3])
+        return person >= 0 and person > self._cues["self"].last(stretch[: len(scene.before) + 1])
+
+
+class _Cue:
+    """One class of cue words, as a single expression."""
+
+    def __init__(self, patterns: list[Pattern]) -> None:
+        self.expression = "|".join(pattern.expression for pattern in patterns)
+
+    @cached_property
+    def _anywhere(self) -> re.Pattern[str]:
+        return re.compile(self.expression, re.DOTALL)
+
+    def closes(self, filler: "_Cue") -> re.Pattern[str]:
+        """An expression for this cue at the end of a stretch, with at most three fillers after it."""
+        return re.compile(f"(?:{self.expression})(?:{filler.expression}){{0,3}}$")
+
+    def last(self, stretch: str) -> int:
+        """Where the last such cue begins, or -1."""
+        return max((match.start() for match in self._anywhere.finditer(stretch)), default=-1)
+
+    def blank(self, stretch: str) -> str:
+        """The stretch with each such cue made unreadable."""
+        return self._anywhere.sub(lambda match: MASK * len(match.group()), stretch)
+
+
+class _Scene:
+    """What stands around a match: its clause, its sentence, and a little more after it."""
+
+    def __init__(self, match: re.Match[str]) -> None:
+        text, start, end = match.string, match.start(), match.end()
+        begin = max(text.rfind(STOP, 0, start), text.rfind(ASK, 0, start), start - _LOOK_BACK - 1) + 1
+        clause = max(text.rfind(SOFT, begin, start) + 1, begin)
+        stops = [place for place in (text.find(STOP, end), text.find(ASK, end)) if place >= 0]
+        close = min([*stops, len(text), end + _LOOK_AHEAD])
+        self.before = text[begin:start]
+        self.clause_before = text[clause:start]
+        self.head = text[start : start + 3]
+        self.after = text[end : end + _LOOK_AHEAD]
+        self.sentence = text[begin : close + 1]

@@ -1,0 +1,86 @@
+"""What passes between the parts: utterances in, replies out, and what the dialogue engine answered."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from handoff.model.words import Channel, Need, Speaker
+
+MAX_TEXT = 4000  # characters kept of one utterance; the rest of a longer one is screened, not stored
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One thing somebody said to us, by whichever channel, as the connector received it."""
+
+    conversation: str
+    """Token of the conversation it belongs to."""
+    message_id: str
+    """The provider's id of the message; a repeat carries the same one."""
+    text: str
+    confidence: float = 1.0
+    """How sure the recogniser was, 0 to 1; 1 for typed text."""
+    engine: str = "typed"
+    """Which recogniser heard it, or `typed`."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Who begins a conversation, where and by which channel."""
+
+    channel: Channel
+    speaker: Speaker = Speaker.SELF
+    station: str | None = None
+    """Code of the station, where there is one."""
+
+
+@dataclass(frozen=True)
+class ReplyView:
+    """A reply as a connector shows, sends or speaks it."""
+
+    id: str
+    text: str
+    author: str
+    """`assistant` or `worker`."""
+    speed: float = 1.0
+    """Factor on the voice's pace; 1 is the normal, slow pace."""
+    volume: float = 1.0
+    number: str | None = None
+    """The case number, where this reply names one."""
+    village: str | None = None
+    call: str | None = None
+    """A telephone number to call first, such as 120."""
+    held_by: str | None = None
+    """Display name of the worker who holds the conversation."""
+    stop: bool = False
+    """The person asked us to stop speaking."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one utterance; `reply` is None where a worker holds the conversation."""
+
+    turn_id: int
+    heard: str
+    reply: ReplyView | None
+    held_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Something the dialogue wants done; only the service does it."""
+
+    name: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class DialogueAnswer:
+    """What the dialogue engine made of one utterance."""
+
+    need: Need
+    intent: str
+    confidence: float
+    texts: tuple[str, ...]
+    effects: tuple[Effect, ...]
+    state: dict[str, Any] | None
+    """Opaque state to be given back with the next utterance."""

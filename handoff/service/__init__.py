@@ -1,0 +1,1 @@
+"""What the domain does: turns, triage, cases, the queue, telling people, clocks."""

@@ -1,0 +1,119 @@
+"""Puts the answer of a turn together in its second transaction: words, effects, and what danger demands."""
+
+import re
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from handoff.model.danger import Finding
+from handoff.model.nouns import DialogueAnswer, Effect
+from handoff.model.triage import settle_need, settle_risk
+from handoff.model.words import DangerKind, Need, Risk, highest
+from handoff.service.effects import Composed, Effects, Turned
+from handoff.service.opening import Desk, Matter, open_cases
+from handoff.service.phrases import Phrases
+from handoff.service.understanding import DANGER_OF_NEED, answer_is_danger
+from handoff.store.tables import Conversation, Turn
+
+_DENIAL = re.compile(r"^[\s，,。]*(啊|哎|嗯|哦)?[\s，,。]*(没|莫得|冇|不是|不想死|不会|都扔|早扔|锁)")
+# What a person may ask for in the middle of a danger question without having answered it.
+_ASIDES = ("talk_repeat", "talk_slower", "talk_louder", "human")
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A turn that is stored and screened and still has no answer."""
+
+    turn_id: int
+    conversation_id: int
+    text: str
+    finding: Finding
+
+
+class Answering:
+    """Composes the reply to an accepted turn and does all the writing it asks for."""
+
+    def __init__(self, desk: Desk, effects: Effects, phrases: Phrases) -> None:
+        self._desk = desk
+        self._effects = effects
+        self._phrases = phrases
+
+    async def compose(
+        self, turned: Turned, turn: Turn, accepted: Accepted, answer: DialogueAnswer | None
+    ) -> None:
+        """Fill `turned.composed`; `answer` is None where the engine gave nothing usable."""
+        if answer is None:
+            await self._compose_failed(turned, turn, accepted)
+            return
+        turn.need = settle_need(accepted.finding.kinds, accepted.finding.risk, answer.need)
+        turn.need_confidence = answer.confidence
+        if turned.talk.questions and answer.intent not in _ASIDES and not answer_is_danger(answer):
+            await self._follow_up(turned, accepted.text, answer)
+            return
+        turned.talk.dialogue = answer.state
+        for text in answer.texts:
+            turned.composed.say(text)
+        for effect in answer.effects:
+            await self._effects.perform(turned, effect)
+        await self._open_what_the_floor_demands(turned, turn, accepted.finding, answer)
+
+    def ask_about_danger(
+        self, talk: Conversation, kind: DangerKind | None, risk: Risk, composed: Composed
+    ) -> None:
+        """One direct question after the first words; those already asked are not asked again."""
+        if kind is None or talk.questions:
+            return
+        talk.questions = [*self._phrases.danger(kind, risk).ask]
+        if talk.questions:
+            composed.say(self._phrases.question(talk.questions[0]).say)
+
+    async def _compose_failed(self, turned: Turned, turn: Turn, accepted: Accepted) -> None:
+        turn.need, turn.need_confidence = Need.UNCLEAR, 0.0
+        if accepted.text:
+            turned.composed.say(self._phrases["dialogue_down"])
+            await self._effects.perform(turned, Effect("hand_over", {"reason": "dialogue_failed"}))
+            return
+        before = (
+            select(Turn.need)
+            .where(Turn.conversation_id == turn.conversation_id, Turn.id < turn.id)
+            .order_by(Turn.id.desc())
+            .limit(1)
+        )
+        if await turned.session.scalar(before) != Need.UNCLEAR:
+            turned.composed.say(self._phrases["empty"])
+            return
+        turned.composed.say(self._phrases["handed_over"])
+        await self._effects.perform(turned, Effect("hand_over", {"reason": "silent"}))
+
+    async def _follow_up(self, turned: Turned, text: str, answer: DialogueAnswer) -> None:
+        """The answer to a danger question: what is not clearly a no counts as danger."""
+        asked, *rest = turned.talk.questions
+        question = self._phrases.question(asked)
+        standing = await open_cases(turned.session, turned.talk.id)
+        denied = answer.intent == "talk_deny" or bool(_DENIAL.match(text))
+        if standing and not denied and question.raises.rank:
+            matter = Matter(
+                Need(standing[0].need), question.raises, turn_id=turned.turn_id, slots={"answered": asked}
+            )
+            await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
+        for case in standing:
+            turned.changes.case(case)
+        turned.talk.questions = rest
+        turned.composed.say(self._phrases.question(rest[0]).say if rest else self._phrases["stay"])
+
+    async def _open_what_the_floor_demands(
+        self, turned: Turned, turn: Turn, finding: Finding, answer: DialogueAnswer
+    ) -> None:
+        """A need that is danger in itself, or a sign the screen saw, always has a case, whatever the dialogue did."""
+        need = Need(turn.need or Need.UNCLEAR)
+        risk = settle_risk(finding.risk, need)
+        turned.talk.risk = highest(Risk(turned.talk.risk), risk)
+        if not answer_is_danger(answer) and not finding.risk.at_least(Risk.ATTENTION):
+            return
+        if turned.composed.number is None:
+            need = need if need not in (Need.TALK, Need.UNCLEAR) else Need.HUMAN
+            await self._effects.open(turned, Matter(need, risk, finding.kinds, finding.why, turn.id))
+        if risk.at_least(Risk.URGENT):
+            kind = DANGER_OF_NEED.get(need)
+            self.ask_about_danger(turned.talk, kind, risk, turned.composed)
+            turned.composed.call = self._phrases.danger(kind, risk).call if kind else turned.composed.call

@@ -1,0 +1,188 @@
+"""What workers do with cases. The worker keeps the last word: only a worker claims, lowers, moves, closes."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from handoff.model.clock import Clock
+from handoff.model.errors import HandoffError
+from handoff.model.words import Risk, Stage
+from handoff.service.after import Changes
+from handoff.service.dispatch import Dispatch
+from handoff.service.opening import OPEN, Desk
+from handoff.service.phrases import Phrases
+from handoff.store.database import Store, rows_changed
+from handoff.store.tables import Case, Conversation, Notice, Reply, Task, Worker
+
+MAX_REPLY = 2000  # characters a worker may send at once
+
+
+class CaseworkError(HandoffError):
+    """A worker asked for something that the case's state or the worker's role does not allow."""
+
+
+@dataclass
+class _Act:
+    """One act of a worker on a case, inside its transaction."""
+
+    session: AsyncSession
+    case: Case
+    talk: Conversation
+    worker: Worker
+    changes: Changes
+
+
+class Casework:
+    """Claim, acknowledge, reply, note, risk, stage, close."""
+
+    def __init__(self, store: Store, phrases: Phrases, dispatch: Dispatch, clock: Clock) -> None:
+        self._store = store
+        self._phrases = phrases
+        self._dispatch = dispatch
+        self._clock = clock
+        self._desk = Desk(clock)
+
+    async def claim(self, case_id: int, worker_id: int) -> None:
+        """Take the case; of several who try, exactly one gets it."""
+        async with self._act(case_id, worker_id) as act:
+            now = self._clock.now()
+            free = update(Case).where(Case.id == case_id, Case.claimed_by.is_(None), OPEN)
+            won = await rows_changed(act.session, free.values(claimed_by=worker_id, claimed_at=now))
+            if not won:
+                raise CaseworkError("already_claimed", "这件事已经有人接了，或者已经结了。")
+            await act.session.refresh(act.case)
+            act.case.acknowledged_at = act.case.acknowledged_at or now
+            act.talk.held_by = act.talk.held_by or worker_id
+            self._desk.record(act.session, act.case, "claimed", worker_id=worker_id)
+            self._tell_person(
+                act, self._phrases.say("claimed", worker=act.worker.display_name), by_worker=False
+            )
+
+    async def acknowledge(self, case_id: int, worker_id: int) -> None:
+        """Somebody has seen the alarm; its clock stops."""
+        async with self._act(case_id, worker_id) as act:
+            if act.case.acknowledged_at is None:
+                act.case.acknowledged_at = self._clock.now()
+                self._desk.record(act.session, act.case, "acknowledged", worker_id=worker_id)
+
+    async def reply(self, case_id: int, worker_id: int, text: str) -> str:
+        """Speak to the person in their own channel; returns the reply's id."""
+        words = _needed(text, "还没写要说的话。")[:MAX_REPLY]
+        async with self._mine(case_id, worker_id) as act:
+            self._desk.record(act.session, act.case, "replied", worker_id=worker_id)
+            done = update(Task).where(Task.case_id == case_id, Task.kind == "call", Task.done_at.is_(None))
+            await act.session.execute(done.values(done_at=self._clock.now()))
+            return self._tell_person(act, words, by_worker=True)
+
+    async def note(self, case_id: int, worker_id: int, text: str) -> None:
+        """Write down something for colleagues; the person doesn't see it."""
+        words = _needed(text, "还没写备注。")
+        async with self._act(case_id, worker_id) as act:
+            self._desk.record(act.session, act.case, "noted", worker_id=worker_id, content={"text": words})
+
+    async def set_risk(self, case_id: int, worker_id: int, risk: Risk, reason: str) -> None:
+        """Raise or lower the risk; lowering needs a reason."""
+        async with self._mine(case_id, worker_id) as act:
+            before = Risk(act.case.risk)
+            if risk.rank < before.rank:
+                reason = _needed(reason, "调低风险要写明理由。")
+            act.case.risk = risk
+            act.talk.risk = risk
+            self._desk.record(
+                act.session,
+                act.case,
+                "risk_set",
+                worker_id=worker_id,
+                content={"from": before, "to": risk, "reason": reason},
+            )
+
+    async def set_stage(self, case_id: int, worker_id: int, stage: Stage, reason: str = "") -> None:
+        """Move the case to another open stage and let the person know."""
+        if stage in (Stage.CLOSED, Stage.REFERRED, Stage.WITHDRAWN):
+            await self.close(case_id, worker_id, stage, reason)
+            return
+        async with self._mine(case_id, worker_id) as act:
+            self._move(act, stage, reason)
+            words = self._phrases.say(
+                "stage_changed", number=act.case.number, stage=self._phrases.of("stage", stage)
+            )
+            self._tell_person(act, words, by_worker=False)
+
+    async def close(self, case_id: int, worker_id: int, stage: Stage, reason: str) -> None:
+        """End the case (closed, referred or withdrawn); the assistant answers the person again."""
+        reason = _needed(reason, "结案要写明结果。")
+        async with self._mine(case_id, worker_id) as act:
+            self._move(act, stage, reason)
+            others = select(Case.claimed_by).where(
+                Case.conversation_id == act.talk.id, Case.id != case_id, Case.claimed_by.is_not(None), OPEN
+            )
+            act.talk.held_by = await act.session.scalar(others.limit(1))
+            act.talk.questions = []
+            key = "closed" if stage is Stage.CLOSED else "stage_changed"
+            words = self._phrases.say(key, number=act.case.number, stage=self._phrases.of("stage", stage))
+            self._tell_person(act, words, by_worker=False)
+
+    async def release(self, case_id: int, worker_id: int) -> None:
+        """Let the assistant answer the person again while the case stays with the worker."""
+        async with self._mine(case_id, worker_id) as act:
+            act.talk.held_by = None
+            self._desk.record(act.session, act.case, "released", worker_id=worker_id)
+
+    def _move(self, act: _Act, stage: Stage, reason: str) -> None:
+        content = {"from": act.case.stage, "to": stage, "reason": reason}
+        act.case.stage = stage
+        self._desk.record(act.session, act.case, "stage_set", worker_id=act.worker.id, content=content)
+
+    def _tell_person(self, act: _Act, text: str, *, by_worker: bool) -> str:
+        now = self._clock.now()
+        shown = {"speed": act.talk.speed, "volume": act.talk.volume}
+        reply = Reply(
+            id=secrets.token_hex(16),
+            conversation_id=act.talk.id,
+            worker_id=act.worker.id if by_worker else None,
+            text=text,
+            shown=shown,
+            created_at=now,
+        )
+        notice = Notice(reply_id=reply.id, way=act.talk.channel, attempt=1, state="pending", created_at=now)
+        act.session.add_all([reply, notice])
+        act.changes.notices.append(notice)
+        return reply.id
+
+    @asynccontextmanager
+    async def _act(self, case_id: int, worker_id: int) -> AsyncIterator[_Act]:
+        """The case under a worker's hand; announces what changed once it is committed."""
+        changes = Changes()
+        async with self._store.write() as session:
+            case = await session.get(Case, case_id)
+            worker = await session.get(Worker, worker_id)
+            if case is None:
+                raise CaseworkError("no_such_case", "没有这个个案。")
+            if worker is None or worker.disabled_at is not None or worker.role != "worker":
+                raise CaseworkError("not_allowed", "您没有权限办这个个案。")
+            talk = await session.get_one(Conversation, case.conversation_id)
+            changes.conversations.add(talk.id)
+            yield _Act(session, case, talk, worker, changes)
+            await session.flush()
+            changes.case(case)
+        await self._dispatch.announce(changes)
+
+    @asynccontextmanager
+    async def _mine(self, case_id: int, worker_id: int) -> AsyncIterator[_Act]:
+        """Only the worker who claimed the case may do this, and only while it is open."""
+        async with self._act(case_id, worker_id) as act:
+            if act.case.claimed_by != worker_id:
+                raise CaseworkError("not_yours", "请先接手这个个案。")
+            if not Stage(act.case.stage).is_open:
+                raise CaseworkError("ended", "这个个案已经结了。")
+            yield act
+
+
+def _needed(text: str, otherwise: str) -> str:
+    if not text.strip():
+        raise CaseworkError("empty", otherwise)
+    return text.strip()

@@ -1,0 +1,293 @@
+"""The durable engine: notices, clocks and unanswered turns go on after a crash, each attempt on record.
+
+The rows in the store are the truth; a DBOS workflow drives each of them. A workflow's id is made from its
+row, so that a row is driven once however often it is found, and steps may run twice without harm.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+from dbos import DBOS, DBOSConfig, SetWorkflowID
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from handoff.model.clock import Clock
+from handoff.model.errors import HandoffError
+from handoff.model.triage import TIME_TO_HUMAN
+from handoff.model.words import Risk, Stage
+from handoff.service.after import Changes
+from handoff.service.hub import Hub, of_conversation, of_worker
+from handoff.service.opening import Desk
+from handoff.store.database import Store, rows_changed, sync_url
+from handoff.store.tables import Case, Notice, Reply, Timer, Turn
+
+log = structlog.get_logger()
+
+MAX_ATTEMPTS = 6
+SEEN_WITHIN_S = 3.0
+FLUSH_S = 0.2
+ORPHANED_NOTICE = timedelta(seconds=3)
+ORPHANED_TURN = timedelta(seconds=10)
+
+T = TypeVar("T")
+
+_current: list["Dispatch"] = []
+
+
+async def _in_service(work: Callable[["Dispatch"], Coroutine[Any, Any, T]]) -> T:
+    """Run on the service's own loop: recovered workflows wake up on a loop of the engine's."""
+    dispatch = _current[0]
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(dispatch), dispatch.loop))
+
+
+@DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5)
+async def _attempt(notice_id: int) -> dict[str, Any]:
+    return await _in_service(lambda dispatch: dispatch.attempt(notice_id))
+
+
+@DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5)
+async def _fire(timer_id: int) -> None:
+    await _in_service(lambda dispatch: dispatch.fire(timer_id))
+
+
+@DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5)
+async def _finish(turn_id: int) -> None:
+    await _in_service(lambda dispatch: dispatch.finish_turn(turn_id))
+
+
+@DBOS.workflow(name="deliver_notice")
+async def _deliver_notice(notice_id: int) -> str:
+    """Attempt after attempt, further and further apart, until delivered or given up."""
+    while True:
+        outcome = await _attempt(notice_id)
+        if outcome["next"] is None:
+            return str(outcome["state"])
+        await DBOS.sleep_async(outcome["wait_s"])
+        notice_id = outcome["next"]
+
+
+@DBOS.workflow(name="fire_timer")
+async def _fire_timer(timer_id: int) -> None:
+    await _fire(timer_id)
+
+
+@DBOS.workflow(name="finish_turn")
+async def _finish_turn(turn_id: int) -> None:
+    await _finish(turn_id)
+
+
+class Dispatch:
+    """Starts and carries out the durable work of one service process."""
+
+    def __init__(self, store: Store, hub: Hub, clock: Clock) -> None:
+        self._store = store
+        self._hub = hub
+        self._clock = clock
+        self._desk = Desk(clock)
+        self._started: set[str] = set()
+        self._delivered: set[str] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self.loop: asyncio.AbstractEventLoop
+        self.finish_turn: Callable[[int], Coroutine[Any, Any, None]]
+
+    async def launch(self, engine_url: str, finish_turn: Callable[[int], Coroutine[Any, Any, None]]) -> None:
+        """Start the engine; what a crash left unfinished goes on from here."""
+        self.loop = asyncio.get_running_loop()
+        self.finish_turn = finish_turn
+        _current[:] = [self]
+        url = sync_url(engine_url).replace("postgresql+psycopg://", "postgresql://")
+        config: DBOSConfig = {
+            "name": "xiangyin", "system_database_url": url, "application_version": "1", "executor_id": "xiangyin",
+            "log_level": "ERROR", "enable_otlp": False, "max_executor_threads": 4,
+        }  # fmt: skip
+        DBOS(config=config)
+        await asyncio.to_thread(DBOS.launch)
+        await self.sweep(at_start=True)
+        self._loops = [
+            asyncio.create_task(self._every(1.0, self.sweep)),
+            asyncio.create_task(self._every(FLUSH_S, self._flush)),
+        ]
+
+    async def close(self) -> None:
+        """Stop; what is unfinished stays in the store."""
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        with contextlib.suppress(HandoffError):
+            await self._flush()
+        await asyncio.to_thread(DBOS.destroy)
+        _current.clear()
+
+    async def announce(self, changes: Changes) -> None:
+        """After a commit: tell who listens, start what must go out."""
+        changes.publish(self._hub)
+        for notice in changes.notices:
+            await self._start(f"notice-{notice.id}", _deliver_notice, notice.id)
+
+    def shown(self, reply_id: str) -> None:
+        """The reply has reached the person's page or connector; put on record with the next flush."""
+        self._delivered.add(reply_id)
+        self._hub.seen(reply_id)
+
+    async def page_is_back(self, conversation_id: int) -> None:
+        """A page has opened its line again: what could not reach it goes out once more."""
+        changes = Changes()
+        async with self._store.write() as session:
+            missed = select(Notice).join(Reply, Reply.id == Notice.reply_id)
+            missed = missed.where(
+                Reply.conversation_id == conversation_id, Notice.state.in_(["pending", "failed"])
+            )
+            for notice in await session.scalars(missed):
+                if notice.reply_id in self._delivered:
+                    continue
+                changes.notices.append(notice if notice.state == "pending" else self._next(session, notice))
+        await self.announce(changes)
+
+    # -- steps: each may run twice ---------------------------------------------------------------------
+
+    async def attempt(self, notice_id: int) -> dict[str, Any]:
+        """One attempt to tell someone; says whether and when another follows."""
+        async with self._store.read() as session:
+            notice = await session.get_one(Notice, notice_id)
+            if notice.state != "pending":
+                return await self._known(session, notice)
+            reply = await session.get(Reply, notice.reply_id) if notice.reply_id else None
+            case = await session.get(Case, notice.case_id) if notice.case_id else None
+        code = await (self._tell_person(reply) if reply else self._tell_worker(notice, case))
+        async with self._store.write() as session:
+            notice = await session.get_one(Notice, notice_id)
+            if notice.state != "pending":
+                return await self._known(session, notice)
+            return await self._put_on_record(session, notice, code)
+
+    async def fire(self, timer_id: int) -> None:
+        """A clock has run out: those on duty are told again, and the next person too."""
+        changes = Changes()
+        async with self._store.write() as session:
+            now = self._clock.now()
+            won = await rows_changed(
+                session,
+                update(Timer).where(Timer.id == timer_id, Timer.fired_at.is_(None)).values(fired_at=now),
+            )
+            timer = await session.get_one(Timer, timer_id)
+            case = await session.get_one(Case, timer.case_id)
+            if not won or not self._still_waits(case, timer):
+                return
+            self._desk.record(session, case, "overdue", content={"clock": timer.kind})
+            await self._desk.alert(session, case, changes, wider=timer.kind == "acknowledge")
+            again = TIME_TO_HUMAN[Risk(case.risk)]
+            session.add(Timer(case_id=case.id, kind=timer.kind, due_at=now + again))
+            changes.case(case, new=True)
+        await self.announce(changes)
+
+    @staticmethod
+    def _still_waits(case: Case, timer: Timer) -> bool:
+        answered = case.acknowledged_at if timer.kind == "acknowledge" else case.claimed_at
+        return Stage(case.stage).is_open and answered is None
+
+    async def _tell_person(self, reply: Reply) -> str | None:
+        event = {"event": "reply", "reply": reply.id}
+        if reply.id in self._delivered:
+            return None
+        if not self._hub.publish(of_conversation(reply.conversation_id), event):
+            return "not_connected"
+        return None if await self._hub.until_seen(reply.id, SEEN_WITHIN_S) else "not_shown"
+
+    async def _tell_worker(self, notice: Notice, case: Case | None) -> str | None:
+        if case is None or notice.worker_id is None:
+            return "nobody"
+        event = {"event": "alert", "case": case.id, "number": case.number, "risk": case.risk, "new": True}
+        return None if self._hub.publish(of_worker(notice.worker_id), event) else "not_connected"
+
+    async def _put_on_record(self, session: AsyncSession, notice: Notice, code: str | None) -> dict[str, Any]:
+        notice.finished_at, notice.code = self._clock.now(), code
+        notice.state = "delivered" if code is None else "failed"
+        if code is None or notice.attempt >= MAX_ATTEMPTS:
+            return {"state": notice.state, "next": None}
+        notice.state = "retried"
+        following = self._next(session, notice)
+        await session.flush()
+        return {"state": "retried", "next": following.id, "wait_s": 2.0 ** (notice.attempt - 1)}
+
+    async def _known(self, session: AsyncSession, notice: Notice) -> dict[str, Any]:
+        """What an attempt that is already on record led to."""
+        if notice.state != "retried":
+            return {"state": notice.state, "next": None}
+        same = (
+            (Notice.reply_id == notice.reply_id)
+            if notice.reply_id
+            else (Notice.case_id == notice.case_id)
+            & (Notice.worker_id == notice.worker_id)
+            & (Notice.round == notice.round)
+        )
+        following = await session.scalar(select(Notice.id).where(same, Notice.attempt == notice.attempt + 1))
+        return {"state": notice.state, "next": following, "wait_s": 0.5}
+
+    def _next(self, session: AsyncSession, notice: Notice) -> Notice:
+        following = Notice(
+            case_id=notice.case_id, worker_id=notice.worker_id, reply_id=notice.reply_id, way=notice.way, round=notice.round,
+            attempt=notice.attempt + 1, state="pending", created_at=self._clock.now(),
+        )  # fmt: skip
+        if notice.state == "failed":
+            notice.state = "retried"
+        session.add(following)
+        return following
+
+    # -- finding what nobody drives --------------------------------------------------------------------
+
+    async def sweep(self, *, at_start: bool = False) -> None:
+        """Start what is due or was left behind. Safe to call at any time."""
+        now = self._clock.now()
+        async with self._store.read() as session:
+            timers = await session.scalars(
+                select(Timer.id).where(Timer.fired_at.is_(None), Timer.due_at <= now)
+            )
+            old = now if at_start else now - ORPHANED_NOTICE
+            notices = await session.scalars(
+                select(Notice.id).where(Notice.state == "pending", Notice.created_at <= old).limit(200)
+            )
+            old = now if at_start else now - ORPHANED_TURN
+            turns = await session.scalars(
+                select(Turn.id).where(Turn.state == "received", Turn.received_at <= old).limit(200)
+            )
+            found = [*timers], [*notices], [*turns]
+        for name, workflow, ids in zip(
+            ("timer", "notice", "turn"), (_fire_timer, _deliver_notice, _finish_turn), found, strict=True
+        ):
+            for row_id in ids:
+                await self._start(f"{name}-{row_id}", workflow, row_id)
+
+    async def _start(self, workflow_id: str, workflow: Callable[..., Any], row_id: int) -> None:
+        if workflow_id in self._started:
+            return
+        self._started.add(workflow_id)
+        with SetWorkflowID(workflow_id):
+            await DBOS.start_workflow_async(workflow, row_id)
+
+    async def _flush(self) -> None:
+        shown, self._delivered = self._delivered, set()
+        if not shown:
+            return
+        try:
+            async with self._store.write() as session:
+                mark = update(Notice).where(
+                    Notice.reply_id.in_(shown), Notice.state.in_(["pending", "failed"])
+                )
+                await session.execute(
+                    mark.values(state="delivered", code=None, finished_at=self._clock.now())
+                )
+        except HandoffError:
+            self._delivered |= shown
+            raise
+
+    async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await work()
+            except HandoffError as error:
+                log.error("dispatch.postponed", code=error.code)

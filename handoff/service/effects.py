@@ -1,0 +1,187 @@
+"""Performs what the dialogue asked for; all writing for a turn's answer is here."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from handoff.model.nouns import Effect
+from handoff.model.triage import NEED_FLOOR
+from handoff.model.words import NEED_ZH, Need, Risk, Stage, highest
+from handoff.service.after import Changes
+from handoff.service.opening import Desk, Matter, open_cases
+from handoff.service.phrases import Phrases
+from handoff.store.tables import Case, Conversation, Reply, Village, Worker
+
+SLOWEST, LOUDEST = 0.6, 2.0
+
+
+@dataclass
+class Composed:
+    """A reply in the making."""
+
+    sentences: list[str] = field(default_factory=list)
+    number: str | None = None
+    village: str | None = None
+    call: str | None = None
+    stop: bool = False
+
+    @property
+    def text(self) -> str:
+        """The sentences in one piece."""
+        return "".join(self.sentences)
+
+    def say(self, sentence: str) -> None:
+        """Add a sentence."""
+        self.sentences.append(sentence)
+
+
+@dataclass
+class Turned:
+    """One turn inside its second transaction."""
+
+    session: AsyncSession
+    talk: Conversation
+    turn_id: int
+    risk: Risk
+    changes: Changes
+    composed: Composed
+
+
+class Effects:
+    """`perform` carries out one effect; an unknown one is an error, never ignored."""
+
+    def __init__(self, desk: Desk, phrases: Phrases) -> None:
+        self._desk = desk
+        self._phrases = phrases
+        self._by_name = {
+            "open_case": self._open_case,
+            "hand_over": self._hand_over,
+            "status": self._status,
+            "repeat": self._repeat,
+            "pace": self._pace,
+            "stop": self._stop,
+            "withdraw": self._withdraw,
+        }
+
+    def knows(self, effect: Effect) -> bool:
+        """Whether the effect can be carried out."""
+        return effect.name in self._by_name
+
+    async def perform(self, turned: Turned, effect: Effect) -> None:
+        """Carry out one effect in the turn's transaction."""
+        await self._by_name[effect.name](turned, effect)
+
+    async def open(self, turned: Turned, matter: Matter) -> None:
+        """Open or raise a case and say its number and when somebody acts."""
+        case, new = await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
+        await self.tell_number(turned, case, new)
+
+    async def tell_number(self, turned: Turned, case: Case, new: bool) -> None:
+        """Add the number, spoken twice, and the promise; a known case is only named."""
+        village = await _village(turned.session, case.village_id)
+        composed = turned.composed
+        composed.number, composed.village = case.number, village
+        if not new:
+            composed.say(self._phrases.say("already_open", number=case.number))
+            return
+        key = "number" if village else "number_no_village"
+        composed.say(self._phrases.of("promise", case.risk))
+        composed.say(self._phrases.say(key, number=case.number, village=village or ""))
+
+    async def _open_case(self, turned: Turned, effect: Effect) -> None:
+        need = Need(effect.fields["need"])
+        slots = {
+            str(key): str(value)
+            for key, value in (effect.fields.get("slots") or {}).items()
+            if value not in (None, "None", "")
+        }
+        risk = highest(turned.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
+        await self.open(turned, Matter(need, risk, turn_id=turned.turn_id, slots=slots))
+
+    async def _hand_over(self, turned: Turned, effect: Effect) -> None:
+        reason = str(effect.fields.get("reason", "asked"))
+        standing = await open_cases(turned.session, turned.talk.id)
+        if standing:
+            self._desk.record(
+                turned.session,
+                standing[0],
+                "asked_for_human",
+                content={"reason": reason},
+                turn_id=turned.turn_id,
+            )
+            turned.changes.case(standing[0])
+            await self.tell_number(turned, standing[0], new=False)
+            return
+        need = Need.HUMAN if reason == "asked" else Need.UNCLEAR
+        floor = Risk.ATTENTION if reason in ("dialogue_failed", "silent") else Risk.ROUTINE
+        await self.open(
+            turned,
+            Matter(need, highest(turned.risk, floor), turn_id=turned.turn_id, slots={"reason": reason}),
+        )
+
+    async def _status(self, turned: Turned, _effect: Effect) -> None:
+        mine = Case.conversation_id == turned.talk.id
+        if turned.talk.person_id:
+            mine = mine | (Case.person_id == turned.talk.person_id)
+        cases = list(await turned.session.scalars(select(Case).where(mine).order_by(Case.id.desc()).limit(3)))
+        if not cases:
+            turned.composed.say(self._phrases["status_none"])
+        for case in cases:
+            await self._say_status(turned, case)
+
+    async def _say_status(self, turned: Turned, case: Case) -> None:
+        stage = self._phrases.of("stage", case.stage)
+        turned.composed.say(
+            self._phrases.say("status_one", need=NEED_ZH[Need(case.need)], number=case.number, stage=stage)
+        )
+        if not Stage(case.stage).is_open:
+            return
+        worker = await turned.session.get(Worker, case.claimed_by) if case.claimed_by else None
+        turned.composed.say(
+            self._phrases.say("status_claimed", worker=worker.display_name)
+            if worker
+            else self._phrases["status_waiting"]
+        )
+
+    async def _repeat(self, turned: Turned, _effect: Effect) -> None:
+        last = (
+            select(Reply)
+            .where(Reply.conversation_id == turned.talk.id)
+            .order_by(Reply.created_at.desc())
+            .limit(1)
+        )
+        reply = await turned.session.scalar(last)
+        if reply is None:
+            turned.composed.say(self._phrases["nothing_to_repeat"])
+            return
+        turned.composed.say(reply.text)
+        turned.composed.number, turned.composed.call = reply.shown.get("number"), reply.shown.get("call")
+
+    async def _pace(self, turned: Turned, effect: Effect) -> None:
+        if effect.fields.get("change") == "louder":
+            turned.talk.volume = min(LOUDEST, turned.talk.volume * 1.3)
+            turned.composed.say(self._phrases["louder"])
+        else:
+            turned.talk.speed = max(SLOWEST, turned.talk.speed * 0.85)
+            turned.composed.say(self._phrases["slower"])
+
+    async def _stop(self, turned: Turned, _effect: Effect) -> None:
+        turned.composed.stop = True
+        turned.composed.say(self._phrases["stop"])
+
+    async def _withdraw(self, turned: Turned, _effect: Effect) -> None:
+        standing = sorted(await open_cases(turned.session, turned.talk.id), key=lambda case: -case.id)
+        light = [case for case in standing if not Risk(case.risk).at_least(Risk.URGENT)]
+        if light:
+            light[0].stage = Stage.WITHDRAWN
+            self._desk.record(turned.session, light[0], "withdrawn", turn_id=turned.turn_id)
+            turned.changes.case(light[0])
+            turned.composed.say(self._phrases.say("withdrawn", number=light[0].number))
+        else:
+            turned.composed.say(self._phrases["withdraw_danger" if standing else "withdraw_none"])
+
+
+async def _village(session: AsyncSession, village_id: int | None) -> str | None:
+    village = await session.get(Village, village_id) if village_id else None
+    return village.name if village else None

@@ -1,0 +1,97 @@
+"""The sentences that the service itself says, read from one file so that they can be checked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from handoff.model.errors import HandoffError
+from handoff.model.words import DangerKind, Risk
+
+
+class PhrasesError(HandoffError):
+    """The file of phrases is malformed; the message names the entry."""
+
+
+@dataclass(frozen=True)
+class DangerWords:
+    """What is said first about one kind of danger."""
+
+    say: str
+    call: str | None
+    ask: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """One direct question about danger, and the risk when the answer is yes or can't be told."""
+
+    say: str
+    raises: Risk
+
+
+class Phrases:
+    """`phrases["stop"]`, `phrases.say("number", number="3021")`, `phrases.danger(kind, risk)`."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._table = table
+        for kind in DangerKind:
+            self._check_danger(kind)
+
+    @classmethod
+    def load(cls, path: Path) -> "Phrases":
+        """Read the YAML file; raises PhrasesError naming what is wrong."""
+        try:
+            table = yaml.safe_load(path.read_text("utf-8"))
+        except (OSError, UnicodeError, yaml.YAMLError) as error:
+            raise PhrasesError("bad_phrases", f"读不了语句文件 {path}：{error}") from error
+        if not isinstance(table, dict):
+            raise PhrasesError("bad_phrases", f"语句文件 {path} 的最外层应是键值表。")
+        return cls(table)
+
+    def __getitem__(self, key: str) -> str:
+        text = self._table.get(key)
+        if not isinstance(text, str):
+            raise PhrasesError("bad_phrases", f"语句文件里缺 {key}。")
+        return text
+
+    def say(self, key: str, **words: str) -> str:
+        """The sentence with its places filled."""
+        return self[key].format(**words)
+
+    def of(self, group: str, key: str) -> str:
+        """A sentence of a group, such as `of("promise", "urgent")`."""
+        return str(self._table[group][key])
+
+    def danger(self, kind: DangerKind, risk: Risk) -> DangerWords:
+        """First words, number to call and questions for this kind."""
+        entry = self._table["danger"][kind.value]
+        hot = "emergency_" if risk is Risk.EMERGENCY and "emergency_say" in entry else ""
+        return DangerWords(entry[f"{hot}say"], entry.get(f"{hot}call") or None, tuple(entry["ask"]))
+
+    def question(self, key: str) -> Question:
+        """One of the questions that a kind of danger asks."""
+        entry = self._table["questions"][key]
+        return Question(entry["say"], Risk(entry["raises"] or Risk.ROUTINE))
+
+    def fixed(self) -> list[str]:
+        """Every sentence without a place to fill: what can be rendered ahead as speech."""
+        return [text for text in _texts(self._table) if "{" not in text and len(text) > 3]
+
+    def _check_danger(self, kind: DangerKind) -> None:
+        try:
+            for risk in Risk:
+                words = self.danger(kind, risk)
+            for key in words.ask:
+                self.question(key)
+        except (KeyError, TypeError, ValueError) as error:
+            raise PhrasesError("bad_phrases", f"语句文件里 danger.{kind.value} 不完整：{error}") from error
+
+
+def _texts(node: Any) -> list[str]:
+    if isinstance(node, str):
+        return [node]
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return [text for child in children for text in _texts(child)]

@@ -1,0 +1,20 @@
+"""What the service needs from outside; the composition root provides it."""
+
+from typing import Any, Protocol
+
+from handoff.model.errors import HandoffError
+from handoff.model.nouns import DialogueAnswer
+
+
+class DialogueError(HandoffError):
+    """The dialogue engine is not ready, hung, crashed or answered nothing usable (see `code`)."""
+
+
+class Dialogue(Protocol):
+    """The dialogue engine. Stateless: what it must remember is given back to it."""
+
+    async def answer(
+        self, text: str, state: dict[str, Any] | None, *, channel: str, speaker: str
+    ) -> DialogueAnswer:
+        """Understand one utterance and answer it; raises DialogueError."""
+        ...

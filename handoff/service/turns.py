@@ -1,0 +1,249 @@
+"""One turn, from what came in to what is said back: stored and screened first, answered second."""
+
+import asyncio
+import secrets
+from weakref import WeakValueDictionary
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from handoff.model.clock import Clock
+from handoff.model.danger import Finding
+from handoff.model.errors import HandoffError
+from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
+from handoff.model.triage import leading_kind, need_of
+from handoff.model.words import DangerKind, Risk, highest
+from handoff.service.after import Changes
+from handoff.service.answering import Accepted, Answering
+from handoff.service.dispatch import Dispatch
+from handoff.service.effects import Composed, Effects, Turned
+from handoff.service.opening import Desk, Matter, open_cases
+from handoff.service.ports import DialogueError
+from handoff.service.understanding import Understander, clean_text
+from handoff.store.database import Store, rows_changed
+from handoff.store.tables import Conversation, Notice, Reply, Station, Turn, Worker
+
+log = structlog.get_logger()
+
+
+class UnknownConversation(HandoffError):
+    """The token names no conversation."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_conversation", "这次谈话已经结束了，请重新开始。")
+
+
+class Turns:
+    """Takes utterances; every one accepted is stored before anything else is asked."""
+
+    def __init__(self, store: Store, understander: Understander, dispatch: Dispatch, clock: Clock) -> None:
+        self._store = store
+        self._understander = understander
+        self._phrases = understander.phrases
+        self._dispatch = dispatch
+        self._clock = clock
+        self._desk = Desk(clock)
+        self._effects = Effects(self._desk, self._phrases)
+        self._answering = Answering(self._desk, self._effects, self._phrases)
+        self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def begin(self, opening: Opening) -> tuple[str, ReplyView]:
+        """Begin a conversation: its token, and the greeting."""
+        token, now = secrets.token_urlsafe(24), self._clock.now()
+        async with self._store.write() as session:
+            found = select(Station).where(Station.code == opening.station)
+            station = await session.scalar(found) if opening.station else None
+            talk = Conversation(
+                token=token, channel=opening.channel, speaker=opening.speaker, station_id=station.id if station else None,
+                village_id=station.village_id if station else None, risk=Risk.ROUTINE, questions=[], speed=1.0, volume=1.0, started_at=now,
+            )  # fmt: skip
+            session.add(talk)
+            await session.flush()
+            reply = self._add_reply(session, talk, Composed([self._phrases["greeting"]]), None)
+        return token, view(reply)
+
+    async def take(self, utterance: Utterance) -> Outcome:
+        """Store, screen and answer one utterance; a repeat of its message id returns the same outcome."""
+        accepted = await self._accept(utterance)
+        return accepted if isinstance(accepted, Outcome) else await self._answer(accepted)
+
+    async def finish(self, turn_id: int) -> None:
+        """Answer a turn that was accepted and, by a crash, never answered."""
+        async with self._store.read() as session:
+            turn = await session.get(Turn, turn_id)
+        if turn is not None and turn.state == "received":
+            await self._answer(_accepted(turn))
+
+    # -- first transaction: stored, screened, and in danger a case opened and people told ----------------
+
+    async def _accept(self, utterance: Utterance) -> Accepted | Outcome:
+        finding = self._understander.screen.screen(utterance.text, confidence=utterance.confidence)
+        changes = Changes()
+        try:
+            async with self._store.write() as session:
+                talk = await conversation(session, utterance.conversation)
+                turn = self._new_turn(talk, utterance, finding)
+                session.add(turn)
+                await session.flush()
+                outcome = await self._at_once(session, talk, turn, finding, changes)
+        except IntegrityError:
+            return await self._repeated(utterance)
+        await self._dispatch.announce(changes)
+        return outcome or _accepted(turn)
+
+    def _new_turn(self, talk: Conversation, utterance: Utterance, finding: Finding) -> Turn:
+        return Turn(
+            conversation_id=talk.id, message_id=utterance.message_id, text=clean_text(utterance.text)[:MAX_TEXT],
+            confidence=utterance.confidence, engine=utterance.engine, risk=finding.risk, kinds=[*finding.kinds], why=[*finding.why],
+            state="received", received_at=self._clock.now(),
+        )  # fmt: skip
+
+    async def _at_once(
+        self, session: AsyncSession, talk: Conversation, turn: Turn, finding: Finding, changes: Changes
+    ) -> Outcome | None:
+        """Danger is answered, and a held conversation passed on, in the very transaction that stores the words."""
+        talk.risk = highest(Risk(talk.risk), finding.risk)
+        changes.conversations.add(talk.id)
+        turned = Turned(session, talk, turn.id, finding.risk, changes, Composed())
+        danger = finding.risk.at_least(Risk.URGENT)
+        if danger:
+            await self._meet_danger(turned, turn, finding)
+        if talk.held_by is not None and finding.risk is not Risk.EMERGENCY:
+            return await self._pass_to_worker(turned, turn)
+        if not danger:
+            return None
+        turn.state, turn.answered_at = "answered", self._clock.now()
+        reply = self._add_reply(session, talk, turned.composed, turn.id)
+        return Outcome(turn.id, turn.text, view(reply, await _holder(session, talk)))
+
+    async def _meet_danger(self, turned: Turned, turn: Turn, finding: Finding) -> None:
+        turned.composed = self._understander.first_words(finding)
+        turn.need, turn.need_confidence = need_of(finding.kinds, finding.risk), 1.0
+        matter = Matter(
+            need_of(finding.kinds, finding.risk), finding.risk, finding.kinds, finding.why, turn.id
+        )
+        await self._effects.open(turned, matter)
+        self._answering.ask_about_danger(
+            turned.talk, leading_kind(finding.kinds), finding.risk, turned.composed
+        )
+        # A form that was being filled in is not what matters now.
+        turned.talk.dialogue = None
+
+    async def _pass_to_worker(self, turned: Turned, turn: Turn) -> Outcome:
+        turn.state, turn.answered_at = "held", self._clock.now()
+        for case in await open_cases(turned.session, turned.talk.id):
+            turned.changes.case(case)
+        return Outcome(turn.id, turn.text, None, await _holder(turned.session, turned.talk))
+
+    async def _repeated(self, utterance: Utterance) -> Accepted | Outcome:
+        async with self._store.read() as session:
+            talk = await conversation(session, utterance.conversation)
+            same = (Turn.conversation_id == talk.id) & (Turn.message_id == utterance.message_id)
+            turn = await session.scalar(select(Turn).where(same))
+            if turn is None:
+                raise HandoffError("not_stored", "这句话没有存上，请再说一次。")
+            return _accepted(turn) if turn.state == "received" else await _outcome(session, talk, turn)
+
+    # -- asking the dialogue engine, outside any transaction; then the second transaction ----------------
+
+    async def _answer(self, accepted: Accepted) -> Outcome:
+        """In the order of the conversation: one answer at a time, since each goes on from the last."""
+        lock = self._locks.setdefault(accepted.conversation_id, asyncio.Lock())
+        async with lock:
+            async with self._store.read() as session:
+                talk = await session.get_one(Conversation, accepted.conversation_id)
+                turn = await session.get_one(Turn, accepted.turn_id)
+                if turn.state != "received":
+                    return await _outcome(session, talk, turn)
+            answer = await self._ask(accepted, talk)
+            return await self._finish(accepted, answer)
+
+    async def _ask(self, accepted: Accepted, talk: Conversation) -> DialogueAnswer | None:
+        """None where the engine gave nothing usable; then a person is asked instead."""
+        if not accepted.text:
+            return None
+        try:
+            answer = await self._understander.ask(
+                accepted.text, talk.dialogue, channel=talk.channel, speaker=talk.speaker
+            )
+        except DialogueError as error:
+            log.warning("dialogue.failed", code=error.code, turn=accepted.turn_id)
+            return None
+        if all(self._effects.knows(effect) for effect in answer.effects):
+            return answer
+        log.error("dialogue.unknown_effect", turn=accepted.turn_id)
+        return None
+
+    async def _finish(self, accepted: Accepted, answer: DialogueAnswer | None) -> Outcome:
+        changes = Changes()
+        async with self._store.write() as session:
+            talk = await session.get_one(Conversation, accepted.conversation_id)
+            turn = await session.get_one(Turn, accepted.turn_id)
+            if not await self._claim_turn(session, turn):
+                return await _outcome(session, talk, turn)
+            changes.conversations.add(talk.id)
+            turned = Turned(session, talk, turn.id, accepted.finding.risk, changes, Composed())
+            await self._answering.compose(turned, turn, accepted, answer)
+            reply = self._add_reply(session, talk, turned.composed, turn.id)
+            outcome = Outcome(turn.id, turn.text, view(reply, await _holder(session, talk)))
+        await self._dispatch.announce(changes)
+        return outcome
+
+    async def _claim_turn(self, session: AsyncSession, turn: Turn) -> bool:
+        """Exactly one answer wins, whoever else tried (a repeat, another process, the engine after a crash)."""
+        unanswered = update(Turn).where(Turn.id == turn.id, Turn.state == "received")
+        now = self._clock.now()
+        return await rows_changed(session, unanswered.values(state="answered", answered_at=now)) == 1
+
+    def _add_reply(
+        self, session: AsyncSession, talk: Conversation, composed: Composed, turn_id: int | None
+    ) -> Reply:
+        """The reply, and the first attempt to deliver it, which is the answer to the request itself."""
+        shown = {
+            "speed": talk.speed, "volume": talk.volume, "number": composed.number,
+            "village": composed.village, "call": composed.call, "stop": composed.stop,
+        }  # fmt: skip
+        now = self._clock.now()
+        reply = Reply(
+            id=secrets.token_hex(16),
+            conversation_id=talk.id,
+            turn_id=turn_id,
+            text=composed.text,
+            shown=shown,
+            created_at=now,
+        )
+        session.add(reply)
+        session.add(Notice(reply_id=reply.id, way=talk.channel, attempt=1, state="pending", created_at=now))
+        return reply
+
+
+def _accepted(turn: Turn) -> Accepted:
+    finding = Finding(Risk(turn.risk), tuple(DangerKind(kind) for kind in turn.kinds), tuple(turn.why))
+    return Accepted(turn.id, turn.conversation_id, turn.text, finding)
+
+
+def view(reply: Reply, held_by: str | None = None) -> ReplyView:
+    """The reply as connectors show it."""
+    author = "worker" if reply.worker_id else "assistant"
+    return ReplyView(id=reply.id, text=reply.text, author=author, held_by=held_by, **reply.shown)
+
+
+async def _holder(session: AsyncSession, talk: Conversation) -> str | None:
+    worker = await session.get(Worker, talk.held_by) if talk.held_by else None
+    return worker.display_name if worker else None
+
+
+async def conversation(session: AsyncSession, token: str) -> Conversation:
+    """The conversation of a token; raises UnknownConversation."""
+    talk = await session.scalar(select(Conversation).where(Conversation.token == token))
+    if talk is None:
+        raise UnknownConversation
+    return talk
+
+
+async def _outcome(session: AsyncSession, talk: Conversation, turn: Turn) -> Outcome:
+    reply = await session.scalar(select(Reply).where(Reply.turn_id == turn.id))
+    holder = await _holder(session, talk)
+    return Outcome(turn.id, turn.text, view(reply, holder) if reply else None, holder)

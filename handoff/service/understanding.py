@@ -1,0 +1,101 @@
+"""What one utterance means, by the danger screen and the dialogue engine together; stores nothing."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from handoff.model.danger import DangerScreen, Finding
+from handoff.model.nouns import DialogueAnswer
+from handoff.model.triage import leading_kind, settle_need, settle_risk
+from handoff.model.words import DangerKind, Need, Risk
+from handoff.service.effects import Composed
+from handoff.service.phrases import Phrases
+from handoff.service.ports import Dialogue
+
+TEXT_FOR_DIALOGUE = 600  # characters; nobody says more in one breath, and parsing is linear in them
+
+DANGER_OF_NEED = {
+    Need.EMERGENCY: DangerKind.MEDICAL,
+    Need.CRISIS: DangerKind.SUICIDE,
+    Need.ABUSE: DangerKind.VIOLENCE,
+    Need.FRAUD: DangerKind.FRAUD,
+}
+"""The needs that are danger in themselves, and whose words are said for them."""
+
+_DRY_WORDS = {
+    "status": "status_none",
+    "repeat": "nothing_to_repeat",
+    "stop": "stop",
+    "withdraw": "withdraw_none",
+}
+
+
+@dataclass(frozen=True)
+class Understanding:
+    """The full understanding of one utterance."""
+
+    need: Need
+    risk: Risk
+    kinds: tuple[DangerKind, ...]
+    confidence: float
+    reply: str
+
+
+class Understander:
+    """The screen, the dialogue engine and the first words, put together."""
+
+    def __init__(self, screen: DangerScreen, phrases: Phrases, dialogue: Dialogue) -> None:
+        self.screen = screen
+        self.phrases = phrases
+        self._dialogue = dialogue
+
+    async def ask(
+        self, text: str, state: dict[str, Any] | None, *, channel: str, speaker: str
+    ) -> DialogueAnswer:
+        """Ask the dialogue engine; raises DialogueError."""
+        return await self._dialogue.answer(text[:TEXT_FOR_DIALOGUE], state, channel=channel, speaker=speaker)
+
+    async def understand(self, text: str) -> Understanding:
+        """What one utterance by itself is taken for, with the words it would get."""
+        finding = self.screen.screen(text)
+        clean = clean_text(text)
+        if not clean:
+            return Understanding(Need.UNCLEAR, finding.risk, finding.kinds, 0.0, self.phrases["empty"])
+        answer = await self.ask(clean, None, channel="terminal", speaker="self")
+        need = settle_need(finding.kinds, finding.risk, answer.need)
+        risk = settle_risk(finding.risk, need)
+        danger = finding.risk.at_least(Risk.URGENT)
+        reply = self.first_words(finding).text if danger else self._dry_words(finding, answer, risk)
+        return Understanding(need, risk, finding.kinds, round(answer.confidence, 4), reply)
+
+    def first_words(self, finding: Finding) -> Composed:
+        """What is said at once to danger, whatever else is asked."""
+        words = self.phrases.danger(leading_kind(finding.kinds) or DangerKind.ASR_DOUBT, finding.risk)
+        return Composed([words.say], call=words.call)
+
+    def _dry_words(self, finding: Finding, answer: DialogueAnswer, risk: Risk) -> str:
+        words, names = [*answer.texts], [effect.name for effect in answer.effects]
+        if "open_case" in names or finding.risk.at_least(Risk.ATTENTION):
+            words.append(self.phrases.of("promise", risk))
+        if "hand_over" in names:
+            words.append(self.phrases["handed_over"])
+        words += [self.phrases[_DRY_WORDS[name]] for name in names if name in _DRY_WORDS]
+        words += [
+            self.phrases[str(effect.fields.get("change"))]
+            for effect in answer.effects
+            if effect.name == "pace"
+        ]
+        return "".join(words)
+
+
+def clean_text(text: str) -> str:
+    """Without control characters and lone surrogates, which no store or engine can carry."""
+    return "".join(char for char in text if char == "\n" or _can_be_carried(ord(char))).strip()
+
+
+def _can_be_carried(code: int) -> bool:
+    return code >= 32 and not 0x7F <= code < 0xA0 and not 0xD800 <= code < 0xE000
+
+
+def answer_is_danger(answer: DialogueAnswer) -> bool:
+    """Whether the dialogue engine took the utterance for danger, sure enough to act."""
+    return answer.need in DANGER_OF_NEED

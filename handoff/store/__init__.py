@@ -1,0 +1,1 @@
+"""The store: tables, migrations, transactions; SQLite (WAL) embedded, PostgreSQL by URL."""

@@ -1,0 +1,25 @@
+"""Bring the store to the newest form; safe to call at every start."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
+from sqlalchemy.exc import OperationalError
+
+from handoff.store.database import plain_error, sync_url
+
+
+def migrate(url: str) -> None:
+    """Run what migrations are missing. Raises StoreError with a way to mend it."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = create_engine(sync_url(url))
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except OperationalError as error:
+        raise plain_error(error) from error
+    finally:
+        engine.dispose()

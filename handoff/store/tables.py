@@ -1,0 +1,234 @@
+"""The tables. What people say, their names and numbers are sealed; events and attempts are only ever added."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, MetaData, String, UniqueConstraint, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from handoff.store.sealed import Sealed, Utc
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+_OPEN = text("stage NOT IN ('closed', 'referred', 'withdrawn')")
+
+
+class Base(DeclarativeBase):
+    """All tables of the domain."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: Utc, dict[str, Any]: JSON, list[str]: JSON}
+
+
+class Village(Base):
+    """A village (村)."""
+
+    __tablename__ = "villages"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80), unique=True)
+
+
+class Station(Base):
+    """A village station (站点) with a page of its own."""
+
+    __tablename__ = "stations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), unique=True)
+    village_id: Mapped[int] = mapped_column(ForeignKey("villages.id"))
+    name: Mapped[str] = mapped_column(String(80))
+
+
+class Person(Base):
+    """Whom a case is about (服务对象)."""
+
+    __tablename__ = "people"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    village_id: Mapped[int | None] = mapped_column(ForeignKey("villages.id"))
+    name: Mapped[Any] = mapped_column(Sealed)
+    phone: Mapped[Any] = mapped_column(Sealed)
+    created_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A human who answers (社工) or operates for others (志愿者); never a background loop."""
+
+    __tablename__ = "workers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(40), unique=True)
+    display_name: Mapped[str] = mapped_column(String(40))
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str] = mapped_column(String(200))
+    on_duty: Mapped[bool] = mapped_column(default=True)
+    disabled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class Session(Base):
+    """A worker signed in; only the hash of the cookie is kept."""
+
+    __tablename__ = "sessions"
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    worker_id: Mapped[int] = mapped_column(ForeignKey("workers.id"), index=True)
+    csrf: Mapped[str] = mapped_column(String(64))
+    expires_at: Mapped[datetime]
+
+
+class Conversation(Base):
+    """One person's talk with us by one channel."""
+
+    __tablename__ = "conversations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    speaker: Mapped[str] = mapped_column(String(16))
+    station_id: Mapped[int | None] = mapped_column(ForeignKey("stations.id"))
+    village_id: Mapped[int | None] = mapped_column(ForeignKey("villages.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    risk: Mapped[str] = mapped_column(String(16))
+    held_by: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    dialogue: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    questions: Mapped[list[str]] = mapped_column(default=list)
+    """Danger questions still to be asked, one a turn."""
+    speed: Mapped[float] = mapped_column(default=1.0)
+    volume: Mapped[float] = mapped_column(default=1.0)
+    started_at: Mapped[datetime]
+
+
+class Turn(Base):
+    """An utterance as it was accepted, and what was understood; its reply stands in `replies`."""
+
+    __tablename__ = "turns"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "message_id"),
+        Index("ix_turns_state", "state", "received_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
+    message_id: Mapped[str] = mapped_column(String(128))
+    text: Mapped[Any] = mapped_column(Sealed)
+    confidence: Mapped[float]
+    engine: Mapped[str] = mapped_column(String(32))
+    need: Mapped[str | None] = mapped_column(String(16))
+    need_confidence: Mapped[float | None]
+    risk: Mapped[str] = mapped_column(String(16))
+    kinds: Mapped[list[str]]
+    why: Mapped[Any] = mapped_column(Sealed)
+    state: Mapped[str] = mapped_column(String(16))
+    """`received`, then `answered`, or `held` where a worker has the conversation."""
+    received_at: Mapped[datetime]
+    answered_at: Mapped[datetime | None]
+
+
+class Reply(Base):
+    """Words to the person, by the assistant or by a worker."""
+
+    __tablename__ = "replies"
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"), index=True)
+    turn_id: Mapped[int | None] = mapped_column(ForeignKey("turns.id"), unique=True)
+    worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    text: Mapped[Any] = mapped_column(Sealed)
+    shown: Mapped[dict[str, Any]]
+    """What goes with the words: pace, case number, number to call."""
+    created_at: Mapped[datetime]
+
+
+class Case(Base):
+    """A matter that a person must see to (个案)."""
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        Index(
+            "uq_cases_open",
+            "conversation_id",
+            "need",
+            unique=True,
+            sqlite_where=_OPEN,
+            postgresql_where=_OPEN,
+        ),
+        Index("uq_cases_number_open", "number", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[str] = mapped_column(String(8))
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
+    village_id: Mapped[int | None] = mapped_column(ForeignKey("villages.id"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id"))
+    need: Mapped[str] = mapped_column(String(16))
+    risk: Mapped[str] = mapped_column(String(16))
+    kinds: Mapped[list[str]]
+    why: Mapped[Any] = mapped_column(Sealed)
+    stage: Mapped[str] = mapped_column(String(16))
+    consent: Mapped[str] = mapped_column(String(16))
+    """`not_asked`, `given`, `refused` or `overridden` (danger to life)."""
+    claimed_by: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    claimed_at: Mapped[datetime | None]
+    acknowledged_at: Mapped[datetime | None]
+    opened_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+
+
+class CaseEvent(Base):
+    """What happened in a case; rows are only added (triggers refuse change and removal)."""
+
+    __tablename__ = "case_events"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(24))
+    worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    turn_id: Mapped[int | None] = mapped_column(ForeignKey("turns.id"))
+    content: Mapped[Any] = mapped_column(Sealed)
+
+
+class Task(Base):
+    """Something promised in a case: a visit, a call back, an order."""
+
+    __tablename__ = "tasks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    due_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class Notice(Base):
+    """One attempt to tell someone: a worker of a case, or the person of a reply."""
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        UniqueConstraint("case_id", "worker_id", "round", "attempt", name="uq_notices_worker_attempt"),
+        UniqueConstraint("reply_id", "attempt", name="uq_notices_reply_attempt"),
+        Index("ix_notices_state", "state", "created_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    worker_id: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    reply_id: Mapped[str | None] = mapped_column(ForeignKey("replies.id"))
+    way: Mapped[str] = mapped_column(String(16))
+    round: Mapped[int] = mapped_column(default=0)
+    """0 for the first alert of a case; each rise of risk or run-out clock begins another."""
+    attempt: Mapped[int] = mapped_column(default=1)
+    state: Mapped[str] = mapped_column(String(16))
+    """`pending`, then `delivered`, `retried` or `failed`."""
+    code: Mapped[str | None] = mapped_column(String(32))
+    """Why an attempt did not succeed."""
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class Timer(Base):
+    """A clock on a case: when it runs out, somebody must be told."""
+
+    __tablename__ = "timers"
+    __table_args__ = (Index("ix_timers_due", "fired_at", "due_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    """`acknowledge` (nobody has seen an emergency) or `due` (nobody has acted in time)."""
+    due_at: Mapped[datetime]
+    fired_at: Mapped[datetime | None]
