@@ -14,7 +14,6 @@ from handoff.model.words import DangerKind, Risk, highest
 UNSURE_BELOW = 0.6
 _WINDOW, _STEP, _LEAD = 240, 160, 40
 _LOOK_BACK, _LOOK_AHEAD, _REACH = 80, 60, 12
-_HINTS_TOGETHER = 2
 
 _MIND = frozenset({DangerKind.SUICIDE, DangerKind.SELF_HARM})
 _HOME = frozenset({DangerKind.VIOLENCE, DangerKind.NEGLECT})
@@ -132,7 +131,7 @@ def _together(raised: list[_Raised]) -> tuple[Risk, list[_Raised]]:
     wishes = [found for found in raised if found.sign.role == "wish"]
     means = [found for found in raised if found.sign.role == "means"]
     risk = highest(*(found.risk for found in raised))
-    if len({found.sign.name for found in hints}) >= _HINTS_TOGETHER or (hints and wishes):
+    if _several(hints) or (hints and wishes):
         return highest(risk, Risk.URGENT), raised
     if wishes and means:
         risk = Risk.EMERGENCY
@@ -141,6 +140,11 @@ def _together(raised: list[_Raised]) -> tuple[Risk, list[_Raised]]:
     silent = () if wishes else means
     quiet = [*hints, *silent]
     return risk, [found for found in raised if found.risk is not Risk.ROUTINE or found not in quiet]
+
+
+def _several(hints: list[_Raised]) -> bool:
+    """Whether two hints stand apart from each other in the text."""
+    return bool(hints) and max(hint.start for hint in hints) >= min(hint.end for hint in hints)
 
 
 def _windows(text: str) -> Iterator[tuple[int, str]]:
@@ -224,24 +228,19 @@ class _Judge:
         )
 
     def _risk(self, sign: Sign, scene: "_Scene") -> Risk | None:
-        risk = sign.risk
-        if self._holds("told", sign, scene.before):
+        if self._holds("told", sign, scene.before) or self._holds("general", sign, scene.rest):
             return None
-        kinds = frozenset(sign.kinds)
-        if not kinds & _MIND and self._animal(sign, scene):
+        if sign.role != "wish" and self._animal(sign, scene):
             return None
-        lasting = bool(kinds & (_MIND | _HOME))
-        if self._holds("if", sign, scene.before) and not kinds & _MIND:
-            if not lasting:
-                return None
-            risk = _LOWER.get(risk, risk)
-        if self._holds("past", sign, scene.before) and not self._later("now", "past", scene.before):
-            if not lasting:
-                return None
-            risk = _LOWER.get(risk, risk)
-        if self._holds("over", sign, scene.after):
-            risk = _LOWER.get(risk, risk) if lasting else min(risk, Risk.ATTENTION, key=lambda r: r.rank)
-        return risk
+        mind, home = (not kinds.isdisjoint(sign.kinds) for kinds in (_MIND, _HOME))
+        iffy = self._holds("if", sign, scene.before) and not mind
+        past = self._holds("past", sign, scene.before) and not self._later("now", "past", scene.before)
+        if (iffy or past) and not (mind or home):
+            return None
+        over = self._holds("over", sign, scene.after)
+        if over and not (mind or home):
+            return min(sign.risk, Risk.ATTENTION, key=lambda risk: risk.rank)
+        return _LOWER.get(sign.risk, sign.risk) if iffy or past or over else sign.risk
 
     def _holds(self, cue: str, sign: Sign, stretch: str) -> bool:
         return cue not in sign.still and self._cues[cue].last(stretch) >= 0
@@ -297,4 +296,5 @@ class _Scene:
         self.clause_before = text[clause:start]
         self.head = text[start : start + 3]
         self.after = text[end : end + _LOOK_AHEAD]
+        self.rest = text[end : close + 1]
         self.sentence = text[begin : close + 1]

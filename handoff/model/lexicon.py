@@ -4,7 +4,7 @@ A pattern is one line of elements parted by blanks:
     <name>   any term of that concept          喝|吞   any of these terms
     4        up to 4 characters in between, within one clause
     4,       the same, also across clauses      x?     an element that may be missing
-    -x|y     not right after these              !x|y   not right before these
+    -x|y     does not begin right after these   !x|y   not right before these
     ^  $     the clause begins, ends here
 All terms are literal, so every gap is bounded and matching is linear in the length of the text.
 """
@@ -21,7 +21,7 @@ import yaml
 from handoff.model.errors import HandoffError
 from handoff.model.words import DangerKind, Risk
 
-CUES = ("negation", "filler", "unsure", "if", "past", "now", "told", "over", "animal", "person", "self", "gone")
+CUES = ("negation", "filler", "unsure", "if", "past", "now", "told", "over", "general", "animal", "person", "self", "gone")
 _ROLES = ("", "wish", "means", "hint")
 _IN_CLAUSE = "[^，。？]"
 _ANYWHERE = "."
@@ -226,8 +226,10 @@ def parse(line: str, concepts: dict[str, tuple[str, ...]]) -> Pattern:
             pieces.append("(?:(?<=[，。？])|^)")
         elif element == "$":
             pieces.append("(?=[，。？]|$)")
-        elif element[0] in "-!":
-            pieces.append(_look(element[0], _terms(element[1:], concepts)))
+        elif element[0] == "-":
+            pieces[:0] = [f"(?<!{re.escape(term)})" for term in _terms(element[1:], concepts)]
+        elif element[0] == "!":
+            pieces.append(f"(?!{_either(_terms(element[1:], concepts))})")
         elif element.endswith("?"):
             pieces.append(f"{_either(_terms(element[:-1], concepts))}?")
         else:
@@ -256,8 +258,3 @@ def _terms(element: str, concepts: dict[str, tuple[str, ...]]) -> tuple[str, ...
 def _either(terms: Iterable[str]) -> str:
     return f"(?:{'|'.join(map(re.escape, sorted(terms, key=len, reverse=True)))})"
 
-
-def _look(sign: str, terms: tuple[str, ...]) -> str:
-    if sign == "!":
-        return f"(?!{_either(terms)})"
-    return "".join(f"(?<!{re.escape(term)})" for term in terms)

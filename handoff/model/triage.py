@@ -47,6 +47,13 @@ def leading_kind(kinds: tuple[DangerKind, ...]) -> DangerKind | None:
     return next((kind for kind in _MODIFIERS if kind in kinds), None)
 
 
+def kind_of_words(kinds: tuple[DangerKind, ...], risk: Risk) -> DangerKind | None:
+    """The kind whose first words are said: poison already taken is met before the wish behind it."""
+    if risk is Risk.EMERGENCY and DangerKind.POISONING in kinds:
+        return DangerKind.POISONING
+    return leading_kind(kinds)
+
+
 def need_of(kinds: tuple[DangerKind, ...], risk: Risk) -> Need:
     """The need that danger of these kinds stands for."""
     kind = leading_kind(kinds)

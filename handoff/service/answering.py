@@ -8,12 +8,12 @@ from sqlalchemy import select
 from handoff.model.danger import Finding
 from handoff.model.nouns import DialogueAnswer, Effect
 from handoff.model.triage import settle_need, settle_risk
-from handoff.model.words import DangerKind, Need, Risk, highest
-from handoff.service.effects import Composed, Effects, Turned
+from handoff.model.words import Need, Risk, highest
+from handoff.service.effects import Effects, Turned
 from handoff.service.opening import Desk, Matter, open_cases
-from handoff.service.phrases import Phrases
+from handoff.service.phrases import DangerWords, Phrases
 from handoff.service.understanding import DANGER_OF_NEED, answer_is_danger
-from handoff.store.tables import Conversation, Turn
+from handoff.store.tables import Turn
 
 _DENIAL = re.compile(r"^[\s，,。]*(啊|哎|嗯|哦)?[\s，,。]*(没|莫得|冇|不是|不想死|不会|都扔|早扔|锁)")
 # What a person may ask for in the middle of a danger question without having answered it.
@@ -47,7 +47,7 @@ class Answering:
             return
         turn.need = settle_need(accepted.finding.kinds, accepted.finding.risk, answer.need)
         turn.need_confidence = answer.confidence
-        if turned.talk.questions and answer.intent not in _ASIDES and not answer_is_danger(answer):
+        if turned.talk.questions and not _is_aside(accepted.text, answer):
             await self._follow_up(turned, accepted.text, answer)
             return
         turned.talk.dialogue = answer.state
@@ -57,15 +57,13 @@ class Answering:
             await self._effects.perform(turned, effect)
         await self._open_what_the_floor_demands(turned, turn, accepted.finding, answer)
 
-    def ask_about_danger(
-        self, talk: Conversation, kind: DangerKind | None, risk: Risk, composed: Composed
-    ) -> None:
-        """One direct question after the first words; those already asked are not asked again."""
-        if kind is None or talk.questions:
+    def ask_about_danger(self, turned: Turned, words: DangerWords) -> None:
+        """One direct question after the first words; while one stands, no other is begun."""
+        if turned.talk.questions:
             return
-        talk.questions = [*self._phrases.danger(kind, risk).ask]
-        if talk.questions:
-            composed.say(self._phrases.question(talk.questions[0]).say)
+        turned.talk.questions = [*words.ask]
+        if words.ask:
+            turned.composed.say(self._phrases.question(words.ask[0]).say)
 
     async def _compose_failed(self, turned: Turned, turn: Turn, accepted: Accepted) -> None:
         turn.need, turn.need_confidence = Need.UNCLEAR, 0.0
@@ -113,7 +111,12 @@ class Answering:
         if turned.composed.number is None:
             need = need if need not in (Need.TALK, Need.UNCLEAR) else Need.HUMAN
             await self._effects.open(turned, Matter(need, risk, finding.kinds, finding.why, turn.id))
-        if risk.at_least(Risk.URGENT):
-            kind = DANGER_OF_NEED.get(need)
-            self.ask_about_danger(turned.talk, kind, risk, turned.composed)
-            turned.composed.call = self._phrases.danger(kind, risk).call if kind else turned.composed.call
+        if risk.at_least(Risk.URGENT) and need in DANGER_OF_NEED:
+            words = self._phrases.danger(DANGER_OF_NEED[need], risk)
+            turned.composed.call = words.call
+            self.ask_about_danger(turned, words)
+
+
+def _is_aside(text: str, answer: DialogueAnswer) -> bool:
+    """Whether it is something other than an answer to a danger question: a request, or a danger of its own."""
+    return answer_is_danger(answer) or (answer.intent in _ASIDES and not _DENIAL.match(text))

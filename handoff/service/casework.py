@@ -1,6 +1,5 @@
 """What workers do with cases. The worker keeps the last word: only a worker claims, lowers, moves, closes."""
 
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,8 +14,9 @@ from handoff.service.after import Changes
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import OPEN, Desk
 from handoff.service.phrases import Phrases
+from handoff.service.replying import add_reply
 from handoff.store.database import Store, rows_changed
-from handoff.store.tables import Case, Conversation, Notice, Reply, Task, Worker
+from handoff.store.tables import Case, Conversation, Task, Worker
 
 MAX_REPLY = 2000  # characters a worker may send at once
 
@@ -58,7 +58,7 @@ class Casework:
             act.case.acknowledged_at = act.case.acknowledged_at or now
             act.talk.held_by = act.talk.held_by or worker_id
             self._desk.record(act.session, act.case, "claimed", worker_id=worker_id)
-            self._tell_person(
+            await self._tell_person(
                 act, self._phrases.say("claimed", worker=act.worker.display_name), by_worker=False
             )
 
@@ -76,7 +76,7 @@ class Casework:
             self._desk.record(act.session, act.case, "replied", worker_id=worker_id)
             done = update(Task).where(Task.case_id == case_id, Task.kind == "call", Task.done_at.is_(None))
             await act.session.execute(done.values(done_at=self._clock.now()))
-            return self._tell_person(act, words, by_worker=True)
+            return await self._tell_person(act, words, by_worker=True)
 
     async def note(self, case_id: int, worker_id: int, text: str) -> None:
         """Write down something for colleagues; the person doesn't see it."""
@@ -110,7 +110,7 @@ class Casework:
             words = self._phrases.say(
                 "stage_changed", number=act.case.number, stage=self._phrases.of("stage", stage)
             )
-            self._tell_person(act, words, by_worker=False)
+            await self._tell_person(act, words, by_worker=False)
 
     async def close(self, case_id: int, worker_id: int, stage: Stage, reason: str) -> None:
         """End the case (closed, referred or withdrawn); the assistant answers the person again."""
@@ -124,7 +124,7 @@ class Casework:
             act.talk.questions = []
             key = "closed" if stage is Stage.CLOSED else "stage_changed"
             words = self._phrases.say(key, number=act.case.number, stage=self._phrases.of("stage", stage))
-            self._tell_person(act, words, by_worker=False)
+            await self._tell_person(act, words, by_worker=False)
 
     async def release(self, case_id: int, worker_id: int) -> None:
         """Let the assistant answer the person again while the case stays with the worker."""
@@ -137,19 +137,9 @@ class Casework:
         act.case.stage = stage
         self._desk.record(act.session, act.case, "stage_set", worker_id=act.worker.id, content=content)
 
-    def _tell_person(self, act: _Act, text: str, *, by_worker: bool) -> str:
-        now = self._clock.now()
-        shown = {"speed": act.talk.speed, "volume": act.talk.volume}
-        reply = Reply(
-            id=secrets.token_hex(16),
-            conversation_id=act.talk.id,
-            worker_id=act.worker.id if by_worker else None,
-            text=text,
-            shown=shown,
-            created_at=now,
-        )
-        notice = Notice(reply_id=reply.id, way=act.talk.channel, attempt=1, state="pending", created_at=now)
-        act.session.add_all([reply, notice])
+    async def _tell_person(self, act: _Act, text: str, *, by_worker: bool) -> str:
+        worker_id = act.worker.id if by_worker else None
+        reply, notice = await add_reply(act.session, act.talk, text, self._clock.now(), worker_id=worker_id)
         act.changes.notices.append(notice)
         return reply.id
 

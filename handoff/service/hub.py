@@ -9,6 +9,10 @@ from typing import Any
 Event = dict[str, Any]
 
 
+CLOSING: Event = {"event": "closing"}
+"""Handed to every listener when the service ends."""
+
+
 class Hub:
     """Passes events to whoever listens now; a slow listener loses live events, never stored ones."""
 
@@ -17,16 +21,23 @@ class Hub:
         self._seen: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
 
     @contextmanager
-    def listen(self, key: str) -> Iterator[asyncio.Queue[Event]]:
-        """A queue of what is published under `key` from now on."""
+    def listen(self, *keys: str) -> Iterator[asyncio.Queue[Event]]:
+        """A queue of what is published under any of the keys from now on."""
         queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=200)
-        self._listeners[key].add(queue)
+        for key in keys:
+            self._listeners[key].add(queue)
         try:
             yield queue
         finally:
-            self._listeners[key].discard(queue)
-            if not self._listeners[key]:
-                del self._listeners[key]
+            for key in keys:
+                self._listeners[key].discard(queue)
+                if not self._listeners[key]:
+                    del self._listeners[key]
+
+    def close(self) -> None:
+        """Tell every listener that the service ends."""
+        for key in [*self._listeners]:
+            self.publish(key, CLOSING)
 
     def publish(self, key: str, event: Event) -> int:
         """Hand the event to all who listen; returns how many took it."""

@@ -65,9 +65,15 @@ class Phrases:
         """A sentence of a group, such as `of("promise", "urgent")`."""
         return str(self._table[group][key])
 
-    def danger(self, kind: DangerKind, risk: Risk) -> DangerWords:
-        """First words, number to call and questions for this kind."""
+    def danger(self, kind: DangerKind, risk: Risk, *, third: bool = False) -> DangerWords:
+        """First words, number to call and questions for this kind; `third`: it is about somebody else."""
         entry = self._table["danger"][kind.value]
+        if third and "third_say" in entry:
+            return DangerWords(
+                entry["third_say"],
+                entry.get("third_call") or entry["call"] or None,
+                tuple(entry["third_ask"]),
+            )
         hot = "emergency_" if risk is Risk.EMERGENCY and "emergency_say" in entry else ""
         return DangerWords(entry[f"{hot}say"], entry.get(f"{hot}call") or None, tuple(entry["ask"]))
 
@@ -82,10 +88,9 @@ class Phrases:
 
     def _check_danger(self, kind: DangerKind) -> None:
         try:
-            for risk in Risk:
-                words = self.danger(kind, risk)
-            for key in words.ask:
-                self.question(key)
+            for words in (self.danger(kind, risk, third=third) for risk in Risk for third in (False, True)):
+                for key in words.ask:
+                    self.question(key)
         except (KeyError, TypeError, ValueError) as error:
             raise PhrasesError("bad_phrases", f"语句文件里 danger.{kind.value} 不完整：{error}") from error
 

@@ -13,7 +13,7 @@ from handoff.model.clock import Clock
 from handoff.model.danger import Finding
 from handoff.model.errors import HandoffError
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
-from handoff.model.triage import leading_kind, need_of
+from handoff.model.triage import need_of
 from handoff.model.words import DangerKind, Risk, highest
 from handoff.service.after import Changes
 from handoff.service.answering import Accepted, Answering
@@ -21,9 +21,10 @@ from handoff.service.dispatch import Dispatch
 from handoff.service.effects import Composed, Effects, Turned
 from handoff.service.opening import Desk, Matter, open_cases
 from handoff.service.ports import DialogueError
+from handoff.service.replying import add_reply
 from handoff.service.understanding import Understander, clean_text
 from handoff.store.database import Store, rows_changed
-from handoff.store.tables import Conversation, Notice, Reply, Station, Turn, Worker
+from handoff.store.tables import Conversation, Reply, Station, Turn, Worker
 
 log = structlog.get_logger()
 
@@ -61,7 +62,7 @@ class Turns:
             )  # fmt: skip
             session.add(talk)
             await session.flush()
-            reply = self._add_reply(session, talk, Composed([self._phrases["greeting"]]), None)
+            reply = await self._add_reply(session, talk, Composed([self._phrases["greeting"]]), None)
         return token, view(reply)
 
     async def take(self, utterance: Utterance) -> Outcome:
@@ -115,8 +116,8 @@ class Turns:
         if not danger:
             return None
         turn.state, turn.answered_at = "answered", self._clock.now()
-        reply = self._add_reply(session, talk, turned.composed, turn.id)
-        return Outcome(turn.id, turn.text, view(reply, await _holder(session, talk)))
+        reply = await self._add_reply(session, talk, turned.composed, turn.id)
+        return Outcome(turn.id, turn.text, view(reply, await holder(session, talk)))
 
     async def _meet_danger(self, turned: Turned, turn: Turn, finding: Finding) -> None:
         turned.composed = self._understander.first_words(finding)
@@ -135,7 +136,7 @@ class Turns:
         turn.state, turn.answered_at = "held", self._clock.now()
         for case in await open_cases(turned.session, turned.talk.id):
             turned.changes.case(case)
-        return Outcome(turn.id, turn.text, None, await _holder(turned.session, turned.talk))
+        return Outcome(turn.id, turn.text, None, await holder(turned.session, turned.talk))
 
     async def _repeated(self, utterance: Utterance) -> Accepted | Outcome:
         async with self._store.read() as session:
@@ -186,8 +187,8 @@ class Turns:
             changes.conversations.add(talk.id)
             turned = Turned(session, talk, turn.id, accepted.finding.risk, changes, Composed())
             await self._answering.compose(turned, turn, accepted, answer)
-            reply = self._add_reply(session, talk, turned.composed, turn.id)
-            outcome = Outcome(turn.id, turn.text, view(reply, await _holder(session, talk)))
+            reply = await self._add_reply(session, talk, turned.composed, turn.id)
+            outcome = Outcome(turn.id, turn.text, view(reply, await holder(session, talk)))
         await self._dispatch.announce(changes)
         return outcome
 
@@ -197,25 +198,17 @@ class Turns:
         now = self._clock.now()
         return await rows_changed(session, unanswered.values(state="answered", answered_at=now)) == 1
 
-    def _add_reply(
+    async def _add_reply(
         self, session: AsyncSession, talk: Conversation, composed: Composed, turn_id: int | None
     ) -> Reply:
-        """The reply, and the first attempt to deliver it, which is the answer to the request itself."""
+        """The first attempt to deliver it is the answer to the request itself."""
         shown = {
-            "speed": talk.speed, "volume": talk.volume, "number": composed.number,
-            "village": composed.village, "call": composed.call, "stop": composed.stop,
-        }  # fmt: skip
-        now = self._clock.now()
-        reply = Reply(
-            id=secrets.token_hex(16),
-            conversation_id=talk.id,
-            turn_id=turn_id,
-            text=composed.text,
-            shown=shown,
-            created_at=now,
-        )
-        session.add(reply)
-        session.add(Notice(reply_id=reply.id, way=talk.channel, attempt=1, state="pending", created_at=now))
+            "number": composed.number,
+            "village": composed.village,
+            "call": composed.call,
+            "stop": composed.stop,
+        }
+        reply, _ = await add_reply(session, talk, composed.text, self._clock.now(), turn_id=turn_id, **shown)
         return reply
 
 
@@ -230,7 +223,8 @@ def view(reply: Reply, held_by: str | None = None) -> ReplyView:
     return ReplyView(id=reply.id, text=reply.text, author=author, held_by=held_by, **reply.shown)
 
 
-async def _holder(session: AsyncSession, talk: Conversation) -> str | None:
+async def holder(session: AsyncSession, talk: Conversation) -> str | None:
+    """The display name of the worker who holds the conversation."""
     worker = await session.get(Worker, talk.held_by) if talk.held_by else None
     return worker.display_name if worker else None
 
@@ -245,5 +239,5 @@ async def conversation(session: AsyncSession, token: str) -> Conversation:
 
 async def _outcome(session: AsyncSession, talk: Conversation, turn: Turn) -> Outcome:
     reply = await session.scalar(select(Reply).where(Reply.turn_id == turn.id))
-    holder = await _holder(session, talk)
-    return Outcome(turn.id, turn.text, view(reply, holder) if reply else None, holder)
+    held_by = await holder(session, talk)
+    return Outcome(turn.id, turn.text, view(reply, held_by) if reply else None, held_by)

@@ -5,11 +5,11 @@ from typing import Any
 
 from handoff.model.danger import DangerScreen, Finding
 from handoff.model.nouns import DialogueAnswer
-from handoff.model.triage import leading_kind, settle_need, settle_risk
-from handoff.model.words import DangerKind, Need, Risk
+from handoff.model.triage import kind_of_words, settle_need, settle_risk
+from handoff.model.words import DangerKind, Need, Risk, highest
 from handoff.service.effects import Composed
-from handoff.service.phrases import Phrases
-from handoff.service.ports import Dialogue
+from handoff.service.phrases import DangerWords, Phrases
+from handoff.service.ports import Dialogue, DialogueError
 
 TEXT_FOR_DIALOGUE = 600  # characters; nobody says more in one breath, and parsing is linear in them
 
@@ -60,17 +60,32 @@ class Understander:
         clean = clean_text(text)
         if not clean:
             return Understanding(Need.UNCLEAR, finding.risk, finding.kinds, 0.0, self.phrases["empty"])
-        answer = await self.ask(clean, None, channel="terminal", speaker="self")
+        try:
+            answer = await self.ask(clean, None, channel="terminal", speaker="self")
+        except DialogueError:
+            return self._without_dialogue(finding)
         need = settle_need(finding.kinds, finding.risk, answer.need)
         risk = settle_risk(finding.risk, need)
         danger = finding.risk.at_least(Risk.URGENT)
         reply = self.first_words(finding).text if danger else self._dry_words(finding, answer, risk)
         return Understanding(need, risk, finding.kinds, round(answer.confidence, 4), reply)
 
+    def _without_dialogue(self, finding: Finding) -> Understanding:
+        """The screen alone: danger is known, all else is handed to a person."""
+        risk = highest(finding.risk, Risk.ATTENTION)
+        danger = finding.risk.at_least(Risk.URGENT)
+        reply = self.first_words(finding).text if danger else self.phrases["dialogue_down"]
+        return Understanding(settle_need(finding.kinds, risk, Need.UNCLEAR), risk, finding.kinds, 0.0, reply)
+
     def first_words(self, finding: Finding) -> Composed:
         """What is said at once to danger, whatever else is asked."""
-        words = self.phrases.danger(leading_kind(finding.kinds) or DangerKind.ASR_DOUBT, finding.risk)
+        words = self.danger_words(finding)
         return Composed([words.say], call=words.call)
+
+    def danger_words(self, finding: Finding) -> DangerWords:
+        """The words, the number to call and the questions that fit what was found."""
+        kind = kind_of_words(finding.kinds, finding.risk) or DangerKind.ASR_DOUBT
+        return self.phrases.danger(kind, finding.risk, third=DangerKind.THIRD_PARTY in finding.kinds)
 
     def _dry_words(self, finding: Finding, answer: DialogueAnswer, risk: Risk) -> str:
         words, names = [*answer.texts], [effect.name for effect in answer.effects]

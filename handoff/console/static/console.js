@@ -30,6 +30,17 @@ function swap(region, html) {
   if (atEnd && region.id === "conversation") region.scrollTop = region.scrollHeight;
 }
 
+/** Keeps the last words in sight while the window or the alarm changes the room there is. */
+function stayAtEnd(region) {
+  let atEnd = true;
+  const toEnd = () => { if (atEnd) region.scrollTop = region.scrollHeight; };
+  region.addEventListener("scroll", () => {
+    atEnd = region.scrollHeight - region.scrollTop - region.clientHeight < 60;
+  });
+  new ResizeObserver(toEnd).observe(region);
+  toEnd();
+}
+
 async function fragment(url) {
   const answer = await fetch(url, { headers: { Accept: "text/html" } }).catch(() => null);
   if (answer?.redirected) location.assign("/console/sign-in");
@@ -320,7 +331,7 @@ function begin() {
   keepDrafts();
   riskReason();
   showSound();
-  if ($("conversation")) $("conversation").scrollTop = $("conversation").scrollHeight;
+  if ($("conversation")) stayAtEnd($("conversation"));
   follow();
   renewQueue();
 }

@@ -1,0 +1,84 @@
+# 乡音. `make run` and `make test` build what is missing and do nothing twice.
+SHELL := /bin/bash
+.ONESHELL:
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PY := .venv/bin/python
+UV := .venv/bin/uv
+RASA_PY := bot/.venv/bin/python
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 16
+
+# -- what is built once -----------------------------------------------------------------------------------
+
+.venv/.uv:
+	@python=$$(tools/find-python 3.11 up)
+	echo "[1/4] 建服务的环境（$$python）"
+	"$$python" -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1"
+	touch $@
+
+.venv/.installed: requirements.lock pyproject.toml | .venv/.uv
+	@echo "[1/4] 装服务要用的库"
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	touch $@
+
+.venv/.dev: requirements-dev.lock | .venv/.installed
+	@echo "[1/4] 装开发和测试要用的库"
+	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements-dev.lock
+	touch $@
+
+bot/.venv/.installed: bot/requirements.lock | .venv/.uv
+	@python=$$(tools/find-python 3.10)
+	echo "[2/4] 建 Rasa 的环境（$$python，约 2 GB，只用 CPU）"
+	$(UV) venv --quiet --clear --python "$$python" bot/.venv
+	$(UV) pip install --quiet --python $(RASA_PY) --no-deps --require-hashes -r bot/requirements.lock
+	touch $@
+
+setup: .venv/.installed bot/.venv/.installed ## build both environments, fetch the speech models, train if needed
+	@echo "[3/4] 语音模型"
+	.venv/bin/xiangyin models fetch
+	echo "[4/4] 对话模型"
+	.venv/bin/xiangyin train
+
+# -- what one does ----------------------------------------------------------------------------------------
+
+run: setup ## set up what is missing and start everything; Ctrl-C stops it
+	@exec .venv/bin/xiangyin run
+
+demo: setup ## the whole story through the real processes, in half a minute
+	@exec .venv/bin/xiangyin demo
+
+check: .venv/.dev ## style, types, imports and the fast tests: under two minutes
+	@.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	$(PY) -m pytest -m "not slow"
+
+test: .venv/.dev setup ## everything, with real Rasa, both databases, real voices and a real browser
+	@tools/system-packages
+	.venv/bin/xiangyin models fetch vosk-ko
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	cd bot && .venv/bin/rasa data validate --fail-on-warnings --data data ../nlu_data/nlu --domain domain
+	cd .. && $(PY) -m pytest
+
+screenshots: .venv/.dev setup ## the pictures of the README, made again
+	@tools/system-packages
+	$(PY) tools/screenshots.py
+
+lock: .venv/.uv ## resolve the dependencies of both environments anew
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements-dev.lock
+	$(MAKE) -C bot lock UV=../$(UV)
+
+clean: ## remove what was built here (not the store, not the models)
+	@rm -rf .venv bot/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+.PHONY: help setup run demo check test screenshots lock clean

@@ -1,0 +1,1 @@
+"""The strict channel and what it needs: a quiet, lean, stateless Rasa."""

@@ -1,0 +1,154 @@
+"""What an utterance means here: the classifier's opinion, read in the light of what was just asked."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from strict.state import LONGEST_SLOT, State
+
+SKIPPED = "没有说"
+
+# The figures are from the cross-validation in bot/README.md.
+SURE_ENOUGH = 0.14
+SURE_OF_DANGER = 0.40
+SURE_OF_CHANGE = 0.60
+SURE_OF_TALK = 0.45
+
+DANGERS = frozenset({"emergency", "crisis", "abuse", "fraud"})
+OFFERING = frozenset({"medicine", "insurance", "farm", "papers", "digital", "transport"})
+ASIDES = frozenset({"talk_repeat", "talk_slower", "talk_louder", "talk_stop", "talk_identity"})
+LEAVING = frozenset({"talk_cancel", "talk_bye"})
+KEEPS_OFFER = ASIDES | {"unclear"}
+# What belongs to a form's own matter is an answer there, not a change of subject.
+KIN = {
+    "health_form": frozenset({"health", "medicine", "emotion", "care", "transport", "insurance", "family"}),
+    "benefits_form": frozenset({"benefits", "papers", "insurance", "care", "health", "family"}),
+    "goods_form": frozenset({"goods", "transport", "farm", "care"}),
+}
+
+_ASKS_FOR_A_PERSON = re.compile(
+    r"(我|快|请|请你|麻烦|帮我|给我|我要|我想|我就要|还是|就|能不能|可以)*"
+    r"(找|转|接|换|叫|喊|要)?(个|一个|下)?"
+    r"(人工|真人|活人|找人|转人|社工|志愿者|村医|工作人员|人工客服|人来|人说话|人跟我说)"
+    r"(说话|说|讲|谈|接|帮我|来|服务|听|跟我说|吧|啊|呀|嘛|呢|了|好不好|行不行|可以吗|行吗)*"
+)
+_ASKS_FOR_SOMEONE = re.compile(r"(我|快|请|帮我|给我|我要|我想)*(找|转|换|叫|喊)(个|一个)?(真)?人(吧|啊|呀|嘛|说话|说|来)*")
+_SKIPS = re.compile(
+    r"(我|这个|那个|也|都|可|就|真|真的|实在)*"
+    r"(不知道|不晓得|不清楚|不明白|弄不清|搞不清|说不上来|说不好|说不清|讲不清|记不得|记不清|不记得|忘了|忘记|忘记了|忘掉了"
+    r"|跳过|下一个|下个|过|不说|不想说|不想讲|不讲|没想好|随便|随你|都行|再说)"
+    r"(这个|那个|了|吧|啊|呀|嘛|呢|哦|哎)*"
+)
+
+
+_YES = re.compile(
+    r"(好|好的|好呀|好啊|好吧|好嘛|好哦|要|要的|要得|要嘛|行|行啊|行吧|中|中啊|可以|可以的|得行|成|嗯|嗯嗯|哎|诶|对|对的|对头|是|是的|是啊"
+    r"|麻烦你|麻烦您|记|记吧|记下来|记下|你记吧|您记吧|那就|给我|帮我)+"
+)
+_NO = re.compile(r"(不|不用|不要|不用了|不要了|不必|不必了|不了|不记|不记了|算了|不得行|不行|不中|没有|没得|莫|甭|别|别记|别记了|谢谢)+")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One utterance, read.
+
+    act: `need` (a matter of its own), `answer` or `skip` (to the form's question), `unclear` (the first
+    miss) or `lost` (the second in a row). intent: what the rules go by. need, confidence, ranking: the
+    classifier's own opinion, intents of one need taken together, best first.
+    """
+
+    act: str
+    intent: str
+    need: str
+    confidence: float
+    ranking: list[tuple[str, float]] = field(default_factory=list)
+    leaves_form: bool = False
+    answer: str | None = None
+    fills_first: bool = False
+
+
+def need_of(intent: str) -> str:
+    """The taxonomy's code for an intent: `talk` for all of its twelve."""
+    return "talk" if intent.startswith("talk_") else intent
+
+
+def bare(text: str) -> str:
+    """Letters and digits only, one width."""
+    return "".join(ch for ch in unicodedata.normalize("NFKC", text) if ch.isalnum())
+
+
+def read(text: str, shares: dict[str, float], state: State) -> Reading:
+    """Reads `text` with the probability of each intent and where the conversation stands."""
+    needs: dict[str, float] = defaultdict(float)
+    for intent, share in shares.items():
+        needs[need_of(intent)] += share
+    ranking = sorted(needs.items(), key=lambda pair: -pair[1])
+    if asks_for_a_person(text):
+        ranking = [("human", 1.0), *((need, 0.0) for need, _ in ranking if need != "human")]
+    need, confidence = ranking[0]
+    intent = max((i for i in shares if need_of(i) == need), key=lambda i: shares[i], default=need)
+    intent_share = shares.get(intent, confidence)
+    opinion = (need, confidence, ranking[:5])
+    if state.loop:
+        return _read_in_form(text, intent, intent_share, state, opinion)
+    return _read_freely(text, intent, state, opinion)
+
+
+def asks_for_a_person(text: str) -> bool:
+    """Whether the whole utterance asks for a human being: this must never be missed."""
+    said = bare(text)
+    return bool(_ASKS_FOR_A_PERSON.fullmatch(said) or _ASKS_FOR_SOMEONE.fullmatch(said))
+
+
+def _intelligible(text: str) -> bool:
+    return any("\u3400" <= ch <= "\u9fff" or ch.isdigit() for ch in text)
+
+
+def _miss(state: State, opinion: tuple) -> Reading:
+    if state.missed:
+        return Reading("lost", "unclear", *opinion, leaves_form=True)
+    return Reading("unclear", "unclear", *opinion)
+
+
+def _read_freely(text: str, intent: str, state: State, opinion: tuple) -> Reading:
+    need, confidence, _ = opinion
+    if state.slots.get("offered") and (reply := _reply_to_offer(bare(text))):
+        return Reading("need", reply, *opinion)
+    doubtful = confidence < SURE_ENOUGH or not _intelligible(text)
+    if need == "unclear" or (doubtful and need not in DANGERS and need != "talk"):
+        return _miss(state, opinion)
+    if state.slots.get("offered") and intent in ("talk_cancel", "talk_stop"):
+        intent = "talk_deny"
+    return Reading("need", intent, *opinion, fills_first=len(bare(text)) >= 6)
+
+
+def _reply_to_offer(said: str) -> str | None:
+    """Yes or no, where the whole utterance is nothing else: too short for the classifier to be trusted."""
+    if _NO.fullmatch(said):
+        return "talk_deny"
+    return "talk_affirm" if _YES.fullmatch(said) else None
+
+
+def _read_in_form(text: str, intent: str, intent_share: float, state: State, opinion: tuple) -> Reading:
+    need, confidence, _ = opinion
+    said = bare(text)
+    if _SKIPS.fullmatch(said):
+        return Reading("skip", intent, *opinion, answer=SKIPPED)
+    if intent in ASIDES and intent_share >= SURE_OF_TALK:
+        return Reading("need", intent, *opinion)
+    if intent in LEAVING and intent_share >= SURE_OF_TALK:
+        return Reading("need", intent, *opinion, leaves_form=True)
+    if _changes_subject(said, need, confidence, state.loop or ""):
+        return Reading("need", intent, *opinion, leaves_form=True, fills_first=len(said) >= 6)
+    if not _intelligible(text) or (need == "unclear" and confidence >= SURE_OF_TALK):
+        return _miss(state, opinion)
+    return Reading("answer", intent, *opinion, answer=text.strip()[:LONGEST_SLOT])
+
+
+def _changes_subject(said: str, need: str, confidence: float, form: str) -> bool:
+    if need == "human" or need in DANGERS:
+        return confidence >= SURE_OF_DANGER
+    if need in ("talk", "unclear") or need in KIN[form]:
+        return False
+    return len(said) >= 5 and confidence >= SURE_OF_CHANGE

@@ -1,0 +1,131 @@
+"""The composition root: everything is built here, once, from the settings."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from connectors.errors import ConnectorError
+from connectors.rasa_client import RasaClient
+from connectors.settings import ROOT, Settings
+from connectors.supervisor import RasaSupervisor
+from connectors.voices import Voices
+from handoff.model.clock import Clock
+from handoff.model.danger import DangerScreen
+from handoff.service.casework import Casework
+from handoff.service.dispatch import Dispatch
+from handoff.service.hub import Hub
+from handoff.service.phrases import Phrases
+from handoff.service.ports import Dialogue
+from handoff.service.queue import Queue
+from handoff.service.talks import Talks
+from handoff.service.turns import Turns
+from handoff.service.understanding import Understander
+from handoff.service.workers import Workers
+from handoff.store.database import Store
+from handoff.store.migrate import migrate
+from handoff.store.sealed import use_key
+
+NLU_DATA = ROOT / "nlu_data"
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The domain, ready to serve; knows nothing of pages, Rasa's process or voices."""
+
+    store: Store
+    hub: Hub
+    dispatch: Dispatch
+    phrases: Phrases
+    understander: Understander
+    turns: Turns
+    casework: Casework
+    queue: Queue
+    talks: Talks
+    workers: Workers
+
+
+@dataclass(frozen=True)
+class Service:
+    """A whole running service."""
+
+    settings: Settings
+    domain: Domain
+    voices: Voices
+    rasa: RasaClient
+    supervisor: RasaSupervisor | None
+
+
+def danger_screen() -> DangerScreen:
+    """The screen with the project's lexicon; needs nothing else of the service."""
+    return DangerScreen.load(NLU_DATA / "danger")
+
+
+def understander(dialogue: Dialogue) -> Understander:
+    """The full understanding of single utterances."""
+    return Understander(danger_screen(), Phrases.load(NLU_DATA / "phrases.yaml"), dialogue)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store, brought to its newest form."""
+    settings.at().mkdir(parents=True, exist_ok=True)
+    use_key(settings.key)
+    migrate(settings.store_url)
+    return Store(settings.store_url)
+
+
+@asynccontextmanager
+async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = None) -> AsyncIterator[Domain]:
+    """The domain with its durable engine running."""
+    store, hub, clock = open_store(settings), Hub(), clock or Clock()
+    knows = understander(dialogue)
+    dispatch = Dispatch(store, hub, clock)
+    turns = Turns(store, knows, dispatch, clock)
+    casework, queue, workers = (
+        Casework(store, knows.phrases, dispatch, clock),
+        Queue(store, clock),
+        Workers(store, clock),
+    )
+    try:
+        await dispatch.launch(settings.engine_url, turns.finish)
+        yield Domain(
+            store, hub, dispatch, knows.phrases, knows, turns, casework, queue, Talks(store), workers
+        )
+    finally:
+        await dispatch.close()
+        await store.close()
+
+
+@asynccontextmanager
+async def service(
+    settings: Settings, say: Callable[[str], None] = lambda _line: None
+) -> AsyncIterator[Service]:
+    """The whole service: domain, voices, and Rasa under supervision or elsewhere."""
+    rasa = RasaClient(settings.rasa_url, settings.dialogue_timeout_s)
+    supervisor = None if settings.rasa_url else RasaSupervisor(settings, rasa, say)
+    voices = Voices(settings)
+    async with domain(settings, rasa) as parts:
+        try:
+            if supervisor is not None:
+                supervisor.start()
+            if settings.warm_voices:
+                voices.start(parts.phrases.fixed())
+            yield Service(settings, parts, voices, rasa, supervisor)
+        finally:
+            await voices.close()
+            if supervisor is not None:
+                await supervisor.close()
+            await rasa.close()
+
+
+def explain_os_error(error: OSError) -> ConnectorError:
+    """A full or read-only disk, or a taken port, in plain words."""
+    if error.errno == 98 or "address already in use" in str(error).lower():
+        return ConnectorError(
+            "port_taken",
+            "这个端口已经有别的程序在用。请换一个：XIANGYIN_PORT=8031 make run，或先停掉那个程序。",
+        )
+    if error.errno in (28, 122):
+        return ConnectorError("disk_full", "磁盘满了。请清理后再启动。")
+    if error.errno in (13, 30):
+        return ConnectorError("read_only", f"写不进去：{error.filename or '数据目录'}。请检查磁盘和权限。")
+    return ConnectorError("system", f"系统报错：{error.strerror or error}")

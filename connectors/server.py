@@ -1,0 +1,80 @@
+"""The service as one process: pages, console and gateway on one port, until it is told to stop."""
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Callable
+
+from aiohttp import web
+
+from connectors.errors import ConnectorError
+from connectors.gateway import Gateway
+from connectors.root import Service, service
+from connectors.seed import seed
+from connectors.settings import Settings
+from connectors.station import StationPage
+from connectors.web import MAX_BODY, add_headers, plain_errors
+from handoff.console.pages import Console
+from handoff.model.clock import Clock
+
+
+def build_app(parts: Service) -> web.Application:
+    """All routes over one service."""
+    app = web.Application(middlewares=[plain_errors], client_max_size=MAX_BODY)
+    app.on_response_prepare.append(add_headers)
+    domain = parts.domain
+    StationPage(parts).add_to(app)
+    Console(domain.casework, domain.queue, domain.workers, domain.hub, Clock()).add_to(app)
+    Gateway(parts).add_to(app)
+    app.router.add_get("/", _to_station)
+
+    async def on_shutdown(_app: web.Application) -> None:
+        domain.hub.close()
+
+    app.on_shutdown.append(on_shutdown)
+    return app
+
+
+async def _to_station(_request: web.Request) -> web.StreamResponse:
+    raise web.HTTPSeeOther("/station")
+
+
+async def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve until SIGINT or SIGTERM; raises ConnectorError for what the operator must mend."""
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with service(settings, say) as parts:
+        runner = web.AppRunner(build_app(parts), access_log=None, shutdown_timeout=3)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings))
+            await site.start()
+            await seed(parts.domain, say)
+            _announce(settings, runner, say)
+            await stop.wait()
+            say("正在停下……")
+        finally:
+            await runner.cleanup()
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None:
+        return None
+    try:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConnectorError(
+            "bad_tls", "TLS 证书或密钥读不了，请检查 XIANGYIN_TLS_CERTIFICATE 和 XIANGYIN_TLS_KEY。"
+        ) from error
+    return context
+
+
+def _announce(settings: Settings, runner: web.AppRunner, say: Callable[[str], None]) -> None:
+    port = runner.addresses[0][1]
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104  # compared with, not bound to
+    base = f"{'https' if settings.tls_certificate else 'http'}://{host}:{port}"
+    settings.at("address").write_text(base)
+    say(f"乡音已经开始服务。站点页面：{base}/station    工作台：{base}/console")
+    say("对话引擎还在后台加载；加载好之前，险情照样会筛查，其他的事都交给人。按 Ctrl-C 停下。")

@@ -1,0 +1,125 @@
+"""Every setting, with its default; from the environment (XIANGYIN_…) or a file `.env` beside the project."""
+
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from cryptography.fernet import Fernet
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connectors.errors import ConnectorError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout, where `bot/` and `nlu_data/` lie."""
+
+
+class Settings(BaseSettings):
+    """How this installation runs. Paths may be relative to the project."""
+
+    model_config = SettingsConfigDict(env_prefix="XIANGYIN_", env_file=ROOT / ".env", extra="ignore")
+
+    data: Path = Field(
+        default=ROOT / "var",
+        description="where everything of this installation lies: store, keys, models of Rasa",
+    )
+    host: str = Field(
+        default="127.0.0.1", description="address to serve on; 0.0.0.0 for a whole network (then set TLS)"
+    )
+    port: int = Field(default=8030, ge=0, le=65535, description="port to serve on; 0 takes any free one")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file; browsers give no microphone to other machines without TLS"
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file of the key")
+    database_url: str = Field(
+        default="", description="empty: SQLite in the data folder; postgresql://… for PostgreSQL"
+    )
+    secret_key: str = Field(
+        default="", description="key of the sealed fields; empty: a file in the data folder, made once"
+    )
+    models: Path = Field(
+        default=Path.home() / ".cache" / "xiangyin" / "models", description="folder of the speech models"
+    )
+    hub_mirror: str = Field(
+        default="", description="a mirror of the model hub, such as https://mirror.example"
+    )
+    recogniser: Literal["auto", "vosk", "whisper"] = Field(
+        default="auto", description="auto: Vosk where its Chinese model is present, else Whisper"
+    )
+    voice: Literal["auto", "kokoro", "espeak"] = Field(
+        default="auto", description="auto: the neural voice, espeak-ng as the last resort"
+    )
+    rasa_url: str = Field(
+        default="", description="address of a Rasa started elsewhere; empty: one is started and supervised"
+    )
+    rasa_python: Path = Field(
+        default=ROOT / "bot" / ".venv" / "bin" / "python", description="Python of Rasa's own environment"
+    )
+    rasa_models: Path = Field(
+        default=ROOT / "var" / "rasa",
+        description="folder of Rasa's trained models, shared by all services of this checkout",
+    )
+    warm_voices: bool = Field(
+        default=True, description="load ears and voice at the start rather than at their first use"
+    )
+    dialogue_timeout_s: float = Field(
+        default=4.0, gt=0, description="after so many seconds without an answer from Rasa a person is asked"
+    )
+    rasa_patience_s: float = Field(
+        default=180.0, gt=0, description="so long Rasa may take to load before it is started anew"
+    )
+
+    def at(self, *parts: str) -> Path:
+        """A path inside the data folder."""
+        return self.data.joinpath(*parts)
+
+    @property
+    def store_url(self) -> str:
+        """Where people and cases are kept."""
+        return self.database_url or f"sqlite:///{self.at('xiangyin.db')}"
+
+    @property
+    def engine_url(self) -> str:
+        """Where the durable engine keeps its own records."""
+        return self.database_url or f"sqlite:///{self.at('engine.db')}"
+
+    @cached_property
+    def key(self) -> bytes:
+        """The key of the sealed fields; made at the first start, readable by its owner only."""
+        return (self.secret_key or self._kept_secret("secret.key", Fernet.generate_key().decode())).encode()
+
+    @cached_property
+    def api_token(self) -> str:
+        """The secret of the command line's way into a running service."""
+        return self._kept_secret("api.token", secrets.token_urlsafe(32))
+
+    def _kept_secret(self, name: str, fresh: str) -> str:
+        path = self.at(name)
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(fresh)
+        except FileExistsError:
+            return path.read_text().strip()
+        except OSError as error:
+            raise ConnectorError(
+                "data_folder",
+                f"数据目录 {self.data} 写不进去（{error.strerror}）。请检查磁盘和权限，或改 XIANGYIN_DATA。",
+            ) from error
+        return fresh
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings; raises ConnectorError naming each one that is wrong, without its value."""
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic checks what is given
+    except ValidationError as error:
+        wrong = "；".join(
+            f"XIANGYIN_{'.'.join(map(str, item['loc'])).upper()}：{item['msg']}" for item in error.errors()
+        )
+        raise ConnectorError("bad_settings", f"设置不对：{wrong}。请检查环境变量和 .env 文件。") from error
+    settings.data = (ROOT / settings.data).resolve()
+    settings.rasa_models = (ROOT / settings.rasa_models).resolve()
+    return settings

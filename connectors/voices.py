@@ -1,0 +1,124 @@
+"""The ears and the voice of a running service: loaded once in the background, used off the event loop."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import structlog
+
+from connectors.settings import Settings
+from voice.audio import Sound, decode, to_wav
+from voice.errors import VoiceError
+from voice.models import ModelStore
+from voice.recognise import Recogniser, Transcript, choose
+from voice.speak import Speaker
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+# Names of the field, so that the recogniser expects them.
+DOMAIN_WORDS = "医保，低保，养老金，社工，村医，降压药，农药，报销，慢病卡，老伴，孙娃"
+KEPT_SOUNDS = 64
+"""So many sentences stay in memory for 再说一遍; what was said to a person is never written to disk."""
+
+
+class Voices:
+    """Hearing and speaking for every connector of one process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.models = ModelStore(settings.models, hub_mirror=settings.hub_mirror or None)
+        # Hearing must not wait behind speaking: while an answer is spoken the next words may come in.
+        self._ears = ThreadPoolExecutor(1, "ears")
+        self._mouth = ThreadPoolExecutor(1, "mouth")
+        self._recogniser: asyncio.Future[Recogniser] | None = None
+        self._speaker: asyncio.Future[Speaker] | None = None
+        self._sounds: OrderedDict[tuple[str, float, float], bytes] = OrderedDict()
+
+    def start(self, fixed_phrases: list[str]) -> None:
+        """Begin to load both, then to render the fixed phrases ahead; errors show when they are used."""
+        self._recogniser = asyncio.ensure_future(self._off_loop(self._ears, self._load_recogniser))
+        self._speaker = asyncio.ensure_future(self._off_loop(self._mouth, self._load_speaker))
+        self._recogniser.add_done_callback(_mention)
+        self._speaker.add_done_callback(_mention)
+        self._speaker.add_done_callback(lambda loaded: self._prepare(loaded, fixed_phrases))
+
+    def _prepare(self, loaded: "asyncio.Future[Speaker]", phrases: list[str]) -> None:
+        """One phrase at a time, so that a real answer never waits for more than one of them."""
+        if loaded.cancelled() or loaded.exception() is not None:
+            return
+        for phrase in phrases:
+            self._mouth.submit(_quietly, partial(loaded.result().prepare, [phrase]))
+
+    async def hear(self, audio: bytes) -> Transcript:
+        """Recognise one recording of any common format; raises VoiceError."""
+        recogniser = await self.recogniser()
+        return await self._off_loop(self._ears, lambda: recogniser.transcribe(decode(audio)))
+
+    async def recogniser(self) -> Recogniser:
+        """The loaded recogniser; waits for it, raises VoiceError where there is none."""
+        if self._recogniser is None:
+            self._recogniser = asyncio.ensure_future(self._off_loop(self._ears, self._load_recogniser))
+        return await asyncio.shield(self._recogniser)
+
+    async def listen(self, work: Callable[[], T]) -> T:
+        """Run a step of a recogniser's stream off the loop."""
+        return await self._off_loop(self._ears, work)
+
+    async def speak(self, sentence: str, *, speed: float, volume: float) -> bytes:
+        """The sentence as WAV bytes; raises VoiceError."""
+        key = (sentence, round(speed, 3), round(volume, 3))
+        if key not in self._sounds:
+            sound = await self.say(sentence, speed=speed, volume=volume)
+            self._sounds[key] = to_wav(sound)
+            while len(self._sounds) > KEPT_SOUNDS:
+                self._sounds.popitem(last=False)
+        return self._sounds[key]
+
+    async def say(self, text: str, *, speed: float = 1.0, volume: float = 1.0) -> Sound:
+        """The text as sound; raises VoiceError."""
+        if self._speaker is None:
+            self._speaker = asyncio.ensure_future(self._off_loop(self._mouth, self._load_speaker))
+        speaker = await asyncio.shield(self._speaker)
+        return await self._off_loop(self._mouth, lambda: speaker.say(text, speed=speed, volume=volume))
+
+    async def close(self) -> None:
+        """Stop both; what is being rendered is finished, what waits is dropped."""
+        for loading in (self._recogniser, self._speaker):
+            if loading is not None:
+                loading.cancel()
+        for pool in (self._ears, self._mouth):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _load_recogniser(self) -> Recogniser:
+        recogniser = choose(self.models, prefer=self._settings.recogniser, prompt=DOMAIN_WORDS)
+        recogniser.load()
+        return recogniser
+
+    def _load_speaker(self) -> Speaker:
+        speaker = Speaker(self.models, prefer=self._settings.voice)
+        speaker.load()
+        return speaker
+
+    @staticmethod
+    async def _off_loop(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _mention(loading: "asyncio.Future[Any]") -> None:
+    """A missing voice is worth a line at start, and an error is never 'never retrieved'."""
+    if not loading.cancelled() and (error := loading.exception()) is not None:
+        log.error(
+            "voice.unavailable", code=error.code if isinstance(error, VoiceError) else type(error).__name__
+        )
+
+
+def _quietly(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except VoiceError as error:
+        log.warning("voice.not_prepared", code=error.code)

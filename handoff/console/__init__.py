@@ -1,0 +1,1 @@
+"""The workers' console: sign-in, the queue, cases, live."""

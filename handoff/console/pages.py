@@ -1,0 +1,195 @@
+"""The routes under /console. Everything works by forms and links; the script only makes it live."""
+
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader
+
+from handoff.console.access import COOKIE, Brake, Refused, check_csrf, set_cookie, signed_in
+from handoff.console.live import live_line
+from handoff.model.clock import Clock
+from handoff.model.errors import HandoffError
+from handoff.model.words import STAGE_ZH, Risk, Stage
+from handoff.service.casework import Casework
+from handoff.service.hub import CONSOLES, Event, Hub, of_worker
+from handoff.service.queue import CaseView, Queue, Row
+from handoff.service.workers import AccountError, SignedIn, Workers
+
+HERE = Path(__file__).parent
+SIGN_IN_COOKIE = "xiangyin_sign_in"
+
+Act = Callable[[int, int, dict[str, str]], Awaitable[Any]]
+
+
+class Console:
+    """The workers' console over the services of the domain."""
+
+    def __init__(self, casework: Casework, queue: Queue, workers: Workers, hub: Hub, clock: Clock) -> None:
+        self._queue = queue
+        self._workers = workers
+        self._hub = hub
+        self._brake = Brake(clock)
+        self._templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
+        self._acts: dict[str, Act] = {
+            "claim": lambda case, worker, _form: casework.claim(case, worker),
+            "acknowledge": lambda case, worker, _form: casework.acknowledge(case, worker),
+            "release": lambda case, worker, _form: casework.release(case, worker),
+            "reply": lambda case, worker, form: casework.reply(case, worker, form.get("text", "")),
+            "note": lambda case, worker, form: casework.note(case, worker, form.get("text", "")),
+            "stage": lambda case, worker, form: casework.set_stage(case, worker, Stage(form["stage"]), form.get("reason", "")),
+            "risk": lambda case, worker, form: casework.set_risk(case, worker, Risk(form["risk"]), form.get("reason", "")),
+            "close": lambda case, worker, form: casework.close(case, worker, Stage(form.get("outcome") or "closed"), form.get("reason", "")),
+        }  # fmt: skip
+
+    def add_to(self, app: web.Application) -> None:
+        """Register the routes."""
+        app.router.add_get("/console", self._home)
+        app.router.add_static("/console/static", HERE / "static")
+        app.router.add_get("/console/sign-in", self._sign_in_page)
+        app.router.add_post("/console/sign-in", self._sign_in)
+        app.router.add_post("/console/sign-out", self._sign_out)
+        app.router.add_get("/console/queue", self._queue_page)
+        app.router.add_get("/console/events", self._events)
+        app.router.add_get(r"/console/cases/{case:\d+}", self._case_page)
+        app.router.add_post(r"/console/cases/{case:\d+}/{act:[a-z]+}", self._act)
+
+    async def _home(self, _request: web.Request) -> web.StreamResponse:
+        raise web.HTTPSeeOther("/console/queue")
+
+    # -- coming in and going out -----------------------------------------------------------------------
+
+    async def _sign_in_page(self, request: web.Request, error: str | None = None) -> web.Response:
+        # A double-submitted cookie: there is no session yet that could hold the token.
+        csrf = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
+        response = self._show("sign_in.html", {"error": error, "csrf": csrf}, status=401 if error else 200)
+        set_cookie(request, response, SIGN_IN_COOKIE, csrf)
+        return response
+
+    async def _sign_in(self, request: web.Request) -> web.StreamResponse:
+        form = await _form(request)
+        name, address = form.get("name", "").strip(), f"at:{request.remote}"
+        if not hmac.compare_digest(
+            request.cookies.get(SIGN_IN_COOKIE, "-").encode(), form.get("csrf", "").encode()
+        ):
+            return await self._sign_in_page(request, "页面过期了，请再试一次。")
+        try:
+            self._brake.check(f"name:{name}", address)
+            token = await self._workers.sign_in(name, form.get("password", ""))
+        except Refused as error:
+            return await self._sign_in_page(request, error.message)
+        except AccountError as error:
+            self._brake.failed(f"name:{name}", address)
+            return await self._sign_in_page(request, error.message)
+        response = web.HTTPSeeOther("/console/queue")
+        set_cookie(request, response, COOKIE, token)
+        return response
+
+    async def _sign_out(self, request: web.Request) -> web.StreamResponse:
+        who = await signed_in(request, self._workers)
+        check_csrf(who, (await _form(request)).get("csrf"))
+        await self._workers.sign_out(request.cookies[COOKIE])
+        response = web.HTTPSeeOther("/console/sign-in")
+        response.del_cookie(COOKIE, path="/console")
+        return response
+
+    # -- looking ---------------------------------------------------------------------------------------
+
+    async def _queue_page(self, request: web.Request) -> web.Response:
+        who = await signed_in(request, self._workers)
+        which = request.query.get("filter", "queue")
+        which = which if which in ("queue", "mine", "closed") else "queue"
+        rows = [_row(row, who) for row in await self._queue.rows(which, who.worker_id)]
+        template = "_queue.html" if "fragment" in request.query else "queue.html"
+        return self._show(template, {"worker": who, "csrf": who.csrf, "cases": rows, "filter": which})
+
+    async def _case_page(self, request: web.Request, error: str | None = None) -> web.Response:
+        who = await signed_in(request, self._workers)
+        if who.role != "worker":
+            return self._error("这一页只有社工能看", "志愿者看得到队列，看不到个案内容。", 403, who)
+        try:
+            view = await self._queue.case(int(request.match_info["case"]), who.worker_id)
+        except HandoffError as missing:
+            return self._error("没有找到", missing.message, 404, who)
+        fragment = request.query.get("fragment", "")
+        template = f"_{fragment}.html" if fragment in ("conversation", "events", "head") else "case.html"
+        return self._show(template, _case(view, who, error), status=409 if error else 200)
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        who = await signed_in(request, self._workers)
+        return await live_line(request, self._hub, (CONSOLES, of_worker(who.worker_id)), _changed)
+
+    # -- acting ----------------------------------------------------------------------------------------
+
+    async def _act(self, request: web.Request) -> web.StreamResponse:
+        who = await signed_in(request, self._workers)
+        form = await _form(request)
+        act = self._acts.get(request.match_info["act"])
+        case_id = int(request.match_info["case"])
+        if act is None:
+            raise web.HTTPNotFound
+        try:
+            check_csrf(who, form.get("csrf"))
+            await act(case_id, who.worker_id, form)
+        except (KeyError, ValueError):
+            return await self._case_page(request, "表单里的内容不对，请重新选择。")
+        except HandoffError as error:
+            return await self._case_page(request, error.message)
+        if request.match_info["act"] == "acknowledge" and request.headers.get("Accept") == "application/json":
+            return web.json_response({"ok": True})
+        raise web.HTTPSeeOther(f"/console/cases/{case_id}")
+
+    def _error(self, title: str, message: str, status: int, who: SignedIn | None = None) -> web.Response:
+        return self._show(
+            "error.html",
+            {"title": title, "message": message, "worker": who, "csrf": who.csrf if who else ""},
+            status=status,
+        )
+
+    def _show(self, template: str, context: dict[str, Any], status: int = 200) -> web.Response:
+        html = self._templates.get_template(template).render(context)
+        return web.Response(text=html, content_type="text/html", status=status)
+
+
+async def _form(request: web.Request) -> dict[str, str]:
+    return {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+
+
+async def _changed(event: Event) -> tuple[str, Event]:
+    return "changed", event
+
+
+def _row(row: Row, who: SignedIn) -> dict[str, Any]:
+    """A line of the queue; a volunteer sees that there is something to do, not what was said."""
+    shown = asdict(row) | {"why": "、".join(row.why)}
+    if who.role != "worker":
+        shown |= {"why": "", "kinds_zh": [], "person": "", "needs_ack": False}
+    return shown
+
+
+def _case(view: CaseView, who: SignedIn, error: str | None) -> dict[str, Any]:
+    is_open = Stage(view.row.stage).is_open
+    mine = view.row.claimed_id == who.worker_id
+    case = _row(view.row, who) | {
+        "summary": view.summary,
+        "consent_zh": view.consent_zh,
+        "promised": view.promised,
+    }
+    turns = [asdict(line) | {"from": line.from_} for line in view.lines]
+    stages = [(stage.value, STAGE_ZH[stage]) for stage in Stage if stage.is_open and stage != view.row.stage]
+    can_claim = is_open and view.row.claimed_id is None
+    return {
+        "worker": who,
+        "csrf": who.csrf,
+        "case": case,
+        "turns": turns,
+        "events": view.events,
+        "stages": stages,
+        "mine": mine and is_open,
+        "can_claim": can_claim,
+        "error": error,
+    }

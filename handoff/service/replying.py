@@ -1,0 +1,37 @@
+"""Putting words to the person on record, with the first attempt to deliver them."""
+
+import secrets
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from handoff.store.tables import Conversation, Notice, Reply
+
+
+async def add_reply(
+    session: AsyncSession,
+    talk: Conversation,
+    text: str,
+    now: datetime,
+    *,
+    turn_id: int | None = None,
+    worker_id: int | None = None,
+    **shown: Any,
+) -> tuple[Reply, Notice]:
+    """The reply (with the person's own pace and volume) and its pending first notice."""
+    shown = {"speed": talk.speed, "volume": talk.volume} | shown
+    reply = Reply(
+        id=secrets.token_hex(16),
+        conversation_id=talk.id,
+        turn_id=turn_id,
+        worker_id=worker_id,
+        text=text,
+        shown=shown,
+        created_at=now,
+    )
+    session.add(reply)
+    await session.flush()  # the notice refers to it, and without a relationship the order of inserts is open
+    notice = Notice(reply_id=reply.id, way=talk.channel, attempt=1, state="pending", created_at=now)
+    session.add(notice)
+    return reply, notice
