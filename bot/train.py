@@ -91,6 +91,7 @@ def _checked_examples(data: Path) -> dict[str, int]:
     from rasa.shared.exceptions import RasaException
 
     files = sorted([*data.glob("*.yml"), *data.glob("*.yaml")])
+    own = BOT / "data" / "answers.yml"
     if not files:
         raise BadData(f"{data} 里没有 .yml 文件")
     try:
@@ -98,7 +99,7 @@ def _checked_examples(data: Path) -> dict[str, int]:
     except RasaException as fault:
         raise BadData(f"{BOT / 'domain'} 读不懂（{type(fault).__name__}）：{fault}") from fault
     counts: dict[str, int] = {}
-    for file in files:
+    for file in [*files, own]:
         for intent, number in _examples_of(file).items():
             if intent not in known:
                 raise BadData(f"{file}：意图 {intent} 不在 bot/domain 里")

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import re
+from functools import cache
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,16 @@ MAX_SOUND = HEARING_RATE * 2 * MAX_SOUND_S  # bytes of 16-bit PCM
 FRAME_LIMIT = 256 * 1024  # bytes
 
 
+@cache
+def page_phrases() -> dict[str, str]:
+    """The sentences that stand in the page itself, by key."""
+    html = (PAGES / "station.html").read_text("utf-8")
+    return {
+        key: unescape(text).strip()
+        for key, text in re.findall(r'<li data-key="([a-z-]+)">([^<]*)</li>', html)
+    }
+
+
 class StationPage:
     """Routes under /station."""
 
@@ -47,6 +60,7 @@ class StationPage:
         app.router.add_post("/station/api/seen", self._seen)
         app.router.add_get("/station/events", self._events)
         app.router.add_get("/station/voice", self._voice)
+        app.router.add_get(r"/station/speech/page/{key:[a-z-]+}.wav", self._page_speech)
         app.router.add_get(r"/station/speech/{reply:[0-9a-f]{32}}/{n:\d+}.wav", self._speech)
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:
@@ -122,6 +136,16 @@ class StationPage:
         sound = await self._service.voices.speak(sentences[n], speed=reply.speed, volume=reply.volume)
         return web.Response(
             body=sound, content_type="audio/wav", headers={"Cache-Control": "private, max-age=600"}
+        )
+
+    async def _page_speech(self, request: web.Request) -> web.StreamResponse:
+        """The page's own sentences ("the network is gone"), which it loads ahead."""
+        text = page_phrases().get(request.match_info["key"])
+        if text is None:
+            raise ConnectorError("no_such_reply", "没有这句话。")
+        sound = await self._service.voices.speak(text, speed=1.0, volume=1.0)
+        return web.Response(
+            body=sound, content_type="audio/wav", headers={"Cache-Control": "public, max-age=86400"}
         )
 
     async def _voice(self, request: web.Request) -> web.StreamResponse:

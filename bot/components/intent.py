@@ -60,27 +60,29 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
     """Logistic regression over tf-idf of character n-grams: first the need, then the kind of talk.
 
     In two steps, because twelve kinds of talk in one list would together outweigh every need in doubt.
+    Beside it, a classifier of its own says how much the text looks like an answer to a form's question.
     Persisted as a word list and arrays, so that answering needs neither scikit-learn nor pickles.
     """
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        """`longest`: characters in an n-gram; `c`: inverse strength of the L2 penalty; `grouped`: a prefix.
-
-        Intents that begin with `grouped` are one need together.
+        """`longest`: characters in an n-gram; `c`: inverse strength of the L2 penalty; `grouped`: a prefix
+        whose intents are one need together; `answer`: the intent that is none, but the form's answers.
         """
-        return {"longest": 2, "c": 30.0, "grouped": "talk_"}
+        return {"longest": 2, "c": 30.0, "grouped": "talk_", "answer": "answer"}
 
     def __init__(self, config: dict[str, Any], storage: ModelStorage, resource: Resource) -> None:
         self._longest = int(config["longest"])
         self._c = float(config["c"])
         self._grouped = str(config["grouped"])
+        self._answer = str(config["answer"])
         self._storage = storage
         self._resource = resource
         self._index: dict[str, int] = {}
         self._idf = np.zeros(0, np.float32)
         self._needs = Head([], np.zeros((0, 0)), np.zeros(0))
         self._kinds: Head | None = None
+        self._answers: Head | None = None
 
     @classmethod
     def create(
@@ -110,9 +112,12 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
                 kept = dict(arrays)
         loaded._index = {gram: at for at, gram in enumerate(names["ngrams"])}
         loaded._idf = kept["idf"]
-        loaded._needs = Head(names["needs"], kept["needs"], kept["needs_bias"], float(kept["scale"]))
-        if names["kinds"]:
-            loaded._kinds = Head(names["kinds"], kept["kinds"], kept["kinds_bias"])
+        heads = {
+            part: Head(names[part], kept[part], kept[f"{part}_bias"], float(kept[f"{part}_scale"]))
+            for part in names["heads"]
+        }
+        loaded._needs = heads["needs"]
+        loaded._kinds, loaded._answers = heads.get("kinds"), heads.get("answers")
         return loaded
 
     def train(self, training_data: TrainingData) -> Resource:
@@ -126,11 +131,14 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
         found = vectors.fit_transform(m.get(TEXT) for m in examples)
         self._index = {gram: int(at) for gram, at in vectors.vocabulary_.items()}
         self._idf = vectors.idf_.astype(np.float32)
-        self._needs = self._fit(found, needs)
-        self._needs.scale = self._fit_scale(found, needs)
+        is_answer = intents == self._answer
+        self._needs = self._fit(found[~is_answer], needs[~is_answer])
+        self._needs.scale = self._fit_scale(found[~is_answer], needs[~is_answer])
         grouped = needs != intents
         if len(set(intents[grouped])) > 2:
             self._kinds = self._fit(found[grouped], intents[grouped])
+        if is_answer.any():
+            self._answers = self._fit(found, np.where(is_answer, self._answer, ""))
         self._persist()
         return self._resource
 
@@ -144,8 +152,12 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
 
     def _fit(self, found: Any, labels: np.ndarray) -> Head:
         model = self._model().fit(found, labels)
-        weights = np.ascontiguousarray(model.coef_.T, dtype=np.float32)
-        return Head([str(name) for name in model.classes_], weights, model.intercept_.astype(np.float32))
+        weights, bias = model.coef_.T, model.intercept_
+        if len(model.classes_) == 2:
+            # One column for two classes: the other's score is none, so that softmax is the logistic function.
+            weights, bias = np.hstack([0 * weights, weights]), np.array([0.0, bias[0]])
+        kept = np.ascontiguousarray(weights, dtype=np.float32)
+        return Head([str(name) for name in model.classes_], kept, bias.astype(np.float32))
 
     def _fit_scale(self, found: Any, labels: np.ndarray) -> float:
         """The factor on the scores that makes shares mean probabilities on sentences not trained on."""
@@ -166,40 +178,45 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
         return float(minimize_scalar(surprise, bounds=(0.2, 10.0), method="bounded").x)
 
     def _persist(self) -> None:
-        names = {
-            "needs": self._needs.names,
-            "kinds": self._kinds.names if self._kinds else [],
-            "ngrams": sorted(self._index, key=self._index.__getitem__),
-        }
-        arrays = {"idf": self._idf, "scale": np.float32(self._needs.scale)}
-        arrays |= {"needs": self._needs.weights, "needs_bias": self._needs.bias}
-        if self._kinds:
-            arrays |= {"kinds": self._kinds.weights, "kinds_bias": self._kinds.bias}
+        all_heads = {"needs": self._needs, "kinds": self._kinds, "answers": self._answers}
+        heads = {part: head for part, head in all_heads.items() if head}
+        names: dict[str, Any] = {part: head.names for part, head in heads.items()}
+        names |= {"heads": list(heads), "ngrams": sorted(self._index, key=self._index.__getitem__)}
+        arrays = {"idf": self._idf}
+        for part, head in heads.items():
+            arrays |= {part: head.weights, f"{part}_bias": head.bias, f"{part}_scale": np.float32(head.scale)}
         with self._storage.write_to(self._resource) as folder:
             (folder / "names.json").write_text(json.dumps(names, ensure_ascii=False), "utf-8")
             np.savez(folder / "weights.npz", **arrays)
 
-    def shares(self, text: str) -> dict[str, float]:
-        """The probability of each intent; the needs' own prior when no n-gram of the text is known."""
+    def _vector(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         seen = [at for gram in ngrams(text, self._longest) if (at := self._index.get(gram)) is not None]
         rows, counts = np.unique(np.array(seen, dtype=np.int64), return_counts=True)
         values = (1 + np.log(counts)) * self._idf[rows]
-        values = values / (np.linalg.norm(values) or 1.0)
-        shares = dict(zip(self._needs.names, self._needs.shares(rows, values).tolist(), strict=True))
+        return rows, values / (np.linalg.norm(values) or 1.0)
+
+    def shares(self, text: str) -> tuple[dict[str, float], float]:
+        """The probability of each intent (the needs' own prior when no n-gram is known), and of an answer."""
+        vector = self._vector(text)
+        shares = dict(zip(self._needs.names, self._needs.shares(*vector).tolist(), strict=True))
         if self._kinds:
             whole = shares.pop(self._grouped.rstrip("_"))
-            parts = self._kinds.shares(rows, values).tolist()
+            parts = self._kinds.shares(*vector).tolist()
             shares |= {name: whole * part for name, part in zip(self._kinds.names, parts, strict=True)}
-        return shares
+        answer = 0.0
+        if self._answers:
+            answer = float(self._answers.shares(*vector)[self._answers.names.index(self._answer)])
+        return shares, answer
 
     def process(self, messages: list[Message]) -> list[Message]:
-        """Adds `intent` and the whole `intent_ranking` to each message."""
+        """Adds `intent`, the whole `intent_ranking` and `answer_share` to each message."""
         for message in messages:
-            shares = self.shares(message.get(TEXT) or "")
+            shares, answer = self.shares(message.get(TEXT) or "")
             best_first = sorted(shares, key=shares.__getitem__, reverse=True)
             ranking = [{"name": name, "confidence": shares[name]} for name in best_first]
             message.set(INTENT, ranking[0], add_to_output=True)
             message.set("intent_ranking", ranking, add_to_output=True)
+            message.set("answer_share", answer, add_to_output=True)
         return messages
 
     def process_training_data(self, training_data: TrainingData) -> TrainingData:

@@ -100,7 +100,7 @@ class StrictProcessor(MessageProcessor):
         """One turn; raises DialogueCrashed, or whatever the understanding raised."""
         parsed = await self.parse_message(UserMessage(text, sender_id=sender))
         shares = {item["name"]: item["confidence"] for item in parsed["intent_ranking"]}
-        reading = read(text, shares, state)
+        reading = read(text, shares, parsed["answer_share"], state)
         channel = Collector()
         tracker = self._tracker_before(sender, state, reading)
         tracker.update(self._uttered(text, reading, metadata), self.domain)

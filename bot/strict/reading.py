@@ -10,23 +10,17 @@ from strict.state import LONGEST_SLOT, State
 SKIPPED = "没有说"
 
 # The figures are from the cross-validation in bot/README.md.
-SURE_ENOUGH = 0.14
+SURE_ENOUGH = 0.25
 SURE_OF_DANGER = 0.40
 SURE_OF_CHANGE = 0.60
 SURE_OF_TALK = 0.45
+LOOKS_LIKE_AN_ANSWER = 0.50
 
 DANGERS = frozenset({"emergency", "crisis", "abuse", "fraud"})
 OFFERING = frozenset({"medicine", "insurance", "farm", "papers", "digital", "transport"})
 ASIDES = frozenset({"talk_repeat", "talk_slower", "talk_louder", "talk_stop", "talk_identity"})
 LEAVING = frozenset({"talk_cancel", "talk_bye"})
 KEEPS_OFFER = ASIDES | {"unclear"}
-# What belongs to a form's own matter is an answer there, not a change of subject.
-KIN = {
-    "health_form": frozenset({"health", "medicine", "emotion", "care", "transport", "insurance", "family"}),
-    "benefits_form": frozenset({"benefits", "papers", "insurance", "care", "health", "family"}),
-    "goods_form": frozenset({"goods", "transport", "farm", "care"}),
-}
-
 _ASKS_FOR_A_PERSON = re.compile(
     r"(我|快|请|请你|麻烦|帮我|给我|我要|我想|我就要|还是|就|能不能|可以)*"
     r"(找|转|接|换|叫|喊|要)?(个|一个|下)?"
@@ -78,8 +72,8 @@ def bare(text: str) -> str:
     return "".join(ch for ch in unicodedata.normalize("NFKC", text) if ch.isalnum())
 
 
-def read(text: str, shares: dict[str, float], state: State) -> Reading:
-    """Reads `text` with the probability of each intent and where the conversation stands."""
+def read(text: str, shares: dict[str, float], answer: float, state: State) -> Reading:
+    """Reads `text` by the share of each intent, its likeness to a form's answer, and where we stand."""
     needs: dict[str, float] = defaultdict(float)
     for intent, share in shares.items():
         needs[need_of(intent)] += share
@@ -91,7 +85,7 @@ def read(text: str, shares: dict[str, float], state: State) -> Reading:
     intent_share = shares.get(intent, confidence)
     opinion = (need, confidence, ranking[:5])
     if state.loop:
-        return _read_in_form(text, intent, intent_share, state, opinion)
+        return _read_in_form(text, intent, intent_share, answer, state, opinion)
     return _read_freely(text, intent, state, opinion)
 
 
@@ -130,25 +124,30 @@ def _reply_to_offer(said: str) -> str | None:
     return "talk_affirm" if _YES.fullmatch(said) else None
 
 
-def _read_in_form(text: str, intent: str, intent_share: float, state: State, opinion: tuple) -> Reading:
+def _read_in_form(
+    text: str, intent: str, intent_share: float, answer: float, state: State, opinion: tuple
+) -> Reading:
     need, confidence, _ = opinion
     said = bare(text)
     if _SKIPS.fullmatch(said):
         return Reading("skip", intent, *opinion, answer=SKIPPED)
-    if intent in ASIDES and intent_share >= SURE_OF_TALK:
-        return Reading("need", intent, *opinion)
-    if intent in LEAVING and intent_share >= SURE_OF_TALK:
+    if need == "human" and confidence >= SURE_OF_DANGER:
         return Reading("need", intent, *opinion, leaves_form=True)
-    if _changes_subject(said, need, confidence, state.loop or ""):
-        return Reading("need", intent, *opinion, leaves_form=True, fills_first=len(said) >= 6)
-    if not _intelligible(text) or (need == "unclear" and confidence >= SURE_OF_TALK):
+    if answer < LOOKS_LIKE_AN_ANSWER:
+        if intent in ASIDES | LEAVING and intent_share >= SURE_OF_TALK:
+            return Reading("need", intent, *opinion, leaves_form=intent in LEAVING)
+        if _changes_subject(said, need, confidence, state.loop or ""):
+            return Reading("need", intent, *opinion, leaves_form=True, fills_first=len(said) >= 6)
+        if need == "unclear" and confidence >= SURE_OF_TALK:
+            return _miss(state, opinion)
+    if not _intelligible(text):
         return _miss(state, opinion)
     return Reading("answer", intent, *opinion, answer=text.strip()[:LONGEST_SLOT])
 
 
 def _changes_subject(said: str, need: str, confidence: float, form: str) -> bool:
-    if need == "human" or need in DANGERS:
+    if need in DANGERS:
         return confidence >= SURE_OF_DANGER
-    if need in ("talk", "unclear") or need in KIN[form]:
+    if need in ("talk", "unclear") or f"{need}_form" == form:
         return False
     return len(said) >= 5 and confidence >= SURE_OF_CHANGE

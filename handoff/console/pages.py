@@ -43,7 +43,7 @@ class Console:
             "note": lambda case, worker, form: casework.note(case, worker, form.get("text", "")),
             "stage": lambda case, worker, form: casework.set_stage(case, worker, Stage(form["stage"]), form.get("reason", "")),
             "risk": lambda case, worker, form: casework.set_risk(case, worker, Risk(form["risk"]), form.get("reason", "")),
-            "close": lambda case, worker, form: casework.close(case, worker, Stage(form.get("outcome") or "closed"), form.get("reason", "")),
+            "close": lambda case, worker, form: casework.close(case, worker, Stage.CLOSED, form.get("reason", ""), form.get("outcome", "")),
         }  # fmt: skip
 
     def add_to(self, app: web.Application) -> None:
@@ -180,7 +180,11 @@ def _case(view: CaseView, who: SignedIn, error: str | None) -> dict[str, Any]:
         "promised": view.promised,
     }
     turns = [asdict(line) | {"from": line.from_} for line in view.lines]
-    stages = [(stage.value, STAGE_ZH[stage]) for stage in Stage if stage.is_open and stage != view.row.stage]
+    stages = [
+        (stage.value, STAGE_ZH[stage])
+        for stage in Stage
+        if (stage.is_open or stage is Stage.REFERRED) and stage != view.row.stage
+    ]
     can_claim = is_open and view.row.claimed_id is None
     return {
         "worker": who,

@@ -112,9 +112,9 @@ class Casework:
             )
             await self._tell_person(act, words, by_worker=False)
 
-    async def close(self, case_id: int, worker_id: int, stage: Stage, reason: str) -> None:
+    async def close(self, case_id: int, worker_id: int, stage: Stage, reason: str, outcome: str = "") -> None:
         """End the case (closed, referred or withdrawn); the assistant answers the person again."""
-        reason = _needed(reason, "结案要写明结果。")
+        reason = "：".join(part for part in (outcome, _needed(reason, "结案要写明结果。")) if part)
         async with self._mine(case_id, worker_id) as act:
             self._move(act, stage, reason)
             others = select(Case.claimed_by).where(

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from typing import Any
 from weakref import WeakValueDictionary
 
 import structlog
@@ -126,9 +127,7 @@ class Turns:
             need_of(finding.kinds, finding.risk), finding.risk, finding.kinds, finding.why, turn.id
         )
         await self._effects.open(turned, matter)
-        self._answering.ask_about_danger(
-            turned.talk, leading_kind(finding.kinds), finding.risk, turned.composed
-        )
+        self._answering.ask_about_danger(turned, self._understander.danger_words(finding))
         # A form that was being filled in is not what matters now.
         turned.talk.dialogue = None
 
@@ -202,7 +201,7 @@ class Turns:
         self, session: AsyncSession, talk: Conversation, composed: Composed, turn_id: int | None
     ) -> Reply:
         """The first attempt to deliver it is the answer to the request itself."""
-        shown = {
+        shown: dict[str, Any] = {
             "number": composed.number,
             "village": composed.village,
             "call": composed.call,
