@@ -12,8 +12,6 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
 from strict.lean import keep_unused_libraries_out
 from strict.quiet import complain, describe, keep_words_out_of_logs, say
 

@@ -10,10 +10,9 @@ import time
 import warnings
 from pathlib import Path
 
-BOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(BOT))
-
 from strict.lean import keep_unused_libraries_out
+
+BOT = Path(__file__).resolve().parent
 
 
 class BadData(ValueError):

@@ -113,7 +113,7 @@ class Net:
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         proxy = ""
-        if not urllib.request.proxy_bypass(_host(url)):
+        if not urllib.request.proxy_bypass(urlsplit(url).hostname or ""):
             proxy = urllib.request.getproxies().get(urlsplit(url).scheme, "")
         if proxy not in self._pools:
             self._pools[proxy] = urllib3.ProxyManager(proxy) if proxy else urllib3.PoolManager()
@@ -130,7 +130,7 @@ def _pour(answer: urllib3.BaseHTTPResponse, part: Path, start: int, told: Told |
     with part.open("r+b" if start else "wb") as file:
         file.seek(start)
         try:
-            for block in answer.stream(1 << 18):
+            for block in answer.stream(1 << 14):
                 file.write(block)
                 if told:
                     told(file.tell())
@@ -144,7 +144,7 @@ def _total(answer: urllib3.BaseHTTPResponse, start: int) -> int | None:
 
 
 def _host(url: str) -> str:
-    return urlsplit(url).hostname or url
+    return urlsplit(url).netloc or url
 
 
 def file_sha256(path: Path) -> str:

@@ -36,11 +36,21 @@ def read_turn(body: object) -> Turn:
     if not isinstance(body, dict):
         raise BadRequest("not an object")
     text, sender, metadata = body.get("text"), body.get("sender"), body.get("metadata") or {}
-    if not isinstance(text, str) or not text.strip() or not isinstance(sender, str) or not sender:
+    if (
+        not isinstance(text, str)
+        or not (text := _printable(text[:LONGEST_TEXT]))
+        or not isinstance(sender, str)
+        or not sender
+    ):
         raise BadRequest("text and sender are non-empty strings")
     if not isinstance(metadata, dict):
         raise BadRequest("metadata is an object")
-    return Turn(text[:LONGEST_TEXT], sender, body.get("state"), metadata)
+    return Turn(text, sender, body.get("state"), metadata)
+
+
+def _printable(text: str) -> str:
+    """Without control characters and lone surrogates, which JSON can carry and UTF-8 cannot."""
+    return "".join(ch if ch.isprintable() else " " for ch in text).strip()
 
 
 class StrictChannel(InputChannel):

@@ -22,7 +22,7 @@ UNUSED = frozenset(
     socketio spacy transformers twilio webexteamssdk
     """.split()
 )
-ONLY_FOR_TRAINING = frozenset({"sklearn"})
+ONLY_FOR_TRAINING = frozenset({"jwt", "requests", "sklearn", "sqlalchemy"})
 
 
 class _AbsentType(type):

@@ -12,7 +12,14 @@ from rasa.core.policies.policy import PolicyPrediction
 from rasa.core.processor import MessageProcessor
 from rasa.core.tracker_store import InMemoryTrackerStore
 from rasa.shared.core.constants import ACTION_LISTEN_NAME, REQUESTED_SLOT
-from rasa.shared.core.events import ActionExecuted, ActionExecutionRejected, ActiveLoop, Event, SlotSet, UserUttered
+from rasa.shared.core.events import (
+    ActionExecuted,
+    ActionExecutionRejected,
+    ActiveLoop,
+    Event,
+    SlotSet,
+    UserUttered,
+)
 from rasa.shared.core.trackers import DialogueStateTracker
 
 from strict.reading import KEEPS_OFFER, OFFERING, SKIPPED, Reading, read
@@ -112,7 +119,9 @@ class StrictProcessor(MessageProcessor):
         """The conversation as the rules must see it: where it stood, less what this utterance ends."""
         in_form = state.loop is not None and not reading.leaves_form
         need = state.loop.removesuffix("_form") if in_form and state.loop else reading.need
-        slots: dict[str, Any] = {key: value for key, value in state.slots.items() if in_form or key == "offered"}
+        slots: dict[str, Any] = {
+            key: value for key, value in state.slots.items() if in_form or key == "offered"
+        }
         slots |= {
             "need": need,
             "misheard": reading.act == "lost",
@@ -156,7 +165,9 @@ class StrictProcessor(MessageProcessor):
             before.update_with_events(prediction.events, self.domain)
             events = await action.run(output_channel, nlg, before, self.domain)
         except ActionExecutionRejection:
-            rejected = ActionExecutionRejected(action.name(), prediction.policy_name, prediction.max_confidence)
+            rejected = ActionExecutionRejected(
+                action.name(), prediction.policy_name, prediction.max_confidence
+            )
             tracker.update(rejected)
             return self.should_predict_another_action(action.name())
         except Exception as fault:

@@ -48,7 +48,7 @@ class Answering:
         turn.need = settle_need(accepted.finding.kinds, accepted.finding.risk, answer.need)
         turn.need_confidence = answer.confidence
         if turned.talk.questions and not _is_aside(accepted.text, answer):
-            await self._follow_up(turned, accepted.text, answer)
+            await self._follow_up(turned, accepted.text, answer.intent)
             return
         turned.talk.dialogue = answer.state
         for text in answer.texts:
@@ -67,6 +67,9 @@ class Answering:
 
     async def _compose_failed(self, turned: Turned, turn: Turn, accepted: Accepted) -> None:
         turn.need, turn.need_confidence = Need.UNCLEAR, 0.0
+        if accepted.text and turned.talk.questions:
+            await self._follow_up(turned, accepted.text, "")
+            return
         if accepted.text:
             turned.composed.say(self._phrases["dialogue_down"])
             await self._effects.perform(turned, Effect("hand_over", {"reason": "dialogue_failed"}))
@@ -83,12 +86,12 @@ class Answering:
         turned.composed.say(self._phrases["handed_over"])
         await self._effects.perform(turned, Effect("hand_over", {"reason": "silent"}))
 
-    async def _follow_up(self, turned: Turned, text: str, answer: DialogueAnswer) -> None:
+    async def _follow_up(self, turned: Turned, text: str, intent: str) -> None:
         """The answer to a danger question: what is not clearly a no counts as danger."""
         asked, *rest = turned.talk.questions
         question = self._phrases.question(asked)
         standing = await open_cases(turned.session, turned.talk.id)
-        denied = answer.intent == "talk_deny" or bool(_DENIAL.match(text))
+        denied = intent == "talk_deny" or bool(_DENIAL.match(text))
         if standing and not denied and question.raises.rank:
             matter = Matter(
                 Need(standing[0].need), question.raises, turn_id=turned.turn_id, slots={"answered": asked}

@@ -1,0 +1,1 @@
+"""Measurements of the real product: `xiangyin bench NAME`."""

@@ -1,0 +1,22 @@
+"""The measurements by name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from connectors.errors import ConnectorError
+from connectors.settings import Settings
+
+
+async def run_bench(settings: Settings, name: str, store: str, say: Callable[[str], None]) -> dict[str, Any]:
+    """Run one measurement; raises ConnectorError for an unknown name."""
+    if name == "crash":
+        from connectors.bench.crash import bench_crash
+
+        return await bench_crash(settings, store, say)
+    from connectors.bench.speed import bench_screen, bench_turns
+
+    if name == "turns":
+        return await bench_turns(settings, say)
+    if name == "screen":
+        return await bench_screen(say)
+    raise ConnectorError("no_such_bench", f"没有 {name} 这一项，可以量的有：turns、screen、crash。")

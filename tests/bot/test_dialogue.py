@@ -1,0 +1,216 @@
+"""What the bot says and wants done, turn by turn, with the real model."""
+
+import json
+
+import pytest
+
+from .conftest import Rasa, effects, texts
+
+pytestmark = pytest.mark.slow
+
+OPENS = {
+    "emergency": "我胸口疼得厉害，喘不上气来",
+    "crisis": "我真的不想活了，活着没意思",
+    "abuse": "我儿子又动手打我了",
+    "fraud": "有个人打电话叫我把钱转给他，说是公安局的",
+    "emotion": "老伴走了以后，我心里空落落的，难受",
+    "family": "我跟儿媳妇吵架了，她不让我见孙子",
+    "care": "我腿脚不行了，想请个人上门帮我洗澡",
+    "legal": "隔壁占了我家的宅基地，该找哪个评理",
+    "home": "我家房顶漏雨了，屋里都是水",
+    "complaint": "你们那个办事员态度太差了，我要投诉",
+}
+ADVISES = {
+    "medicine": "降压药忘记吃了，要不要补上",
+    "insurance": "住院的钱医保能报销多少",
+    "farm": "苞谷叶子上长虫了，打什么药好",
+    "papers": "身份证到期了去哪里换",
+    "digital": "手机上微信打不开了",
+    "transport": "去县城的班车几点走",
+}
+ASKS = {
+    "health": "我膝盖疼了，想去看看医生",
+    "benefits": "想问问高龄补贴怎么领",
+    "goods": "我要买十斤大米一桶油",
+}
+
+
+@pytest.mark.parametrize("need", OPENS)
+def test_a_need_that_a_person_must_hear_of_is_answered_and_opened(rasa: Rasa, need: str) -> None:
+    answer = rasa.turn(OPENS[need])
+    assert answer["need"] == need
+    assert texts(answer)
+    assert effects(answer) == [{"name": "open_case", "need": need}]
+
+
+@pytest.mark.parametrize(
+    ("need", "numbers"),
+    [
+        ("emergency", ["一二零"]),
+        ("crisis", ["一二三五六"]),
+        ("abuse", ["一一零"]),
+        ("fraud", ["九六一一零"]),
+    ],
+)
+def test_danger_is_given_the_number_to_call(rasa: Rasa, need: str, numbers: list[str]) -> None:
+    said = texts(rasa.turn(OPENS[need]))
+    assert all(number in said for number in numbers)
+
+
+@pytest.mark.parametrize("need", ADVISES)
+def test_advice_ends_with_an_offer_that_is_remembered(rasa: Rasa, need: str) -> None:
+    advised, taken = rasa.talk(ADVISES[need], "要得")
+    assert advised["need"] == need
+    assert not effects(advised)
+    assert effects(taken) == [{"name": "open_case", "need": need}]
+
+
+def test_an_offer_can_be_refused_and_is_then_forgotten(rasa: Rasa) -> None:
+    _, refused, later = rasa.talk(ADVISES["papers"], "不用了", "好的")
+    assert not effects(refused)
+    assert not effects(later)
+
+
+def test_an_offer_stands_while_it_is_repeated(rasa: Rasa) -> None:
+    *_, taken = rasa.talk(ADVISES["farm"], "再说一遍", "说慢一点", "好")
+    assert effects(taken) == [{"name": "open_case", "need": "farm"}]
+
+
+@pytest.mark.parametrize("need", ASKS)
+def test_a_form_asks_and_then_opens_a_case_with_what_it_heard(rasa: Rasa, need: str) -> None:
+    answers = rasa.talk(ASKS[need], "三四天了", "就我一个人")
+    assert answers[0]["need"] == need
+    assert answers[0]["state"]["loop"] == f"{need}_form"
+    (opened,) = effects(answers[-1])
+    assert opened["name"] == "open_case"
+    assert opened["need"] == need
+    assert list(opened["slots"].values()) == [ASKS[need], "三四天了", "就我一个人"]
+    assert answers[-1]["state"]["loop"] is None
+    assert answers[-1]["state"]["slots"] == {}
+
+
+def test_every_question_can_be_skipped(rasa: Rasa) -> None:
+    answers = rasa.talk("我要买东西", "不知道", "跳过", "不想说")
+    (opened,) = effects(answers[-1])
+    assert set(opened["slots"].values()) == {"没有说"}
+
+
+def test_a_long_answer_with_brackets_is_kept_and_read_back_short(rasa: Rasa) -> None:
+    answers = rasa.talk(ASKS["goods"], "{goods_what} 0[x] " + "两袋" * 300, "送到村口")
+    (opened,) = effects(answers[-1])
+    assert len(opened["slots"]["amount"]) <= 200
+    assert "{" not in json.dumps(answers[-1]["messages"][:-1], ensure_ascii=False)[2:-2].replace(
+        '{"text"', ""
+    )
+
+
+@pytest.mark.parametrize("need", [*OPENS, *ADVISES])
+def test_a_change_of_subject_leaves_the_form(rasa: Rasa, need: str) -> None:
+    other = "goods" if need != "goods" else "health"
+    text = {**OPENS, **ADVISES}[need]
+    _, changed = rasa.talk(ASKS[other], text)
+    assert changed["need"] == need
+    assert changed["state"]["loop"] is None
+    if need in OPENS:
+        assert effects(changed) == [{"name": "open_case", "need": need}]
+
+
+def test_a_change_of_subject_can_start_another_form(rasa: Rasa) -> None:
+    _, changed = rasa.talk(ASKS["goods"], ASKS["benefits"])
+    assert changed["state"]["loop"] == "benefits_form"
+    assert set(changed["state"]["slots"]) == {"benefits_what", "requested_slot"}
+
+
+@pytest.mark.parametrize(
+    ("said", "effect"),
+    [
+        ("再说一遍", {"name": "repeat"}),
+        ("你说慢一点", {"name": "pace", "change": "slower"}),
+        ("声音大一点，我听不见", {"name": "pace", "change": "louder"}),
+    ],
+)
+def test_hearing_it_again_keeps_the_place_in_the_form(rasa: Rasa, said: str, effect: dict[str, str]) -> None:
+    asked, again, answered = rasa.talk(ASKS["goods"], said, "两袋")
+    assert effects(again) == [effect]
+    assert again["state"] == asked["state"]
+    assert answered["state"]["slots"]["goods_amount"] == "两袋"
+
+
+def test_cancelling_inside_a_form_leaves_it_without_taking_back_an_older_matter(rasa: Rasa) -> None:
+    _, dropped, withdrawn = rasa.talk(ASKS["goods"], "算了不要了", "刚才那个不要了，撤回")
+    assert dropped["state"]["loop"] is None
+    assert not effects(dropped)
+    assert effects(withdrawn) == [{"name": "withdraw"}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "找人",
+        "我要找人",
+        "转人工",
+        "给我找个真人",
+        "我想找社工",
+        "快叫个人来",
+        "我要跟真人说话",
+        "能不能找个人跟我说",
+    ],
+)
+@pytest.mark.parametrize("before", [[], [ASKS["health"]], [ADVISES["farm"]], ["asdf qwer"]])
+def test_asking_for_a_person_always_works(rasa: Rasa, said: str, before: list[str]) -> None:
+    answer = rasa.talk(*before, said)[-1]
+    assert answer["need"] == "human"
+    assert effects(answer) == [{"name": "hand_over", "reason": "asked"}]
+    assert answer["state"]["loop"] is None
+
+
+@pytest.mark.parametrize("before", [[], [ASKS["goods"]]])
+def test_two_misunderstandings_in_a_row_hand_over(rasa: Rasa, before: list[str]) -> None:
+    *_, once, twice = rasa.talk(*before, "asdf qwer", "lorem ipsum dolor")
+    assert texts(once)
+    assert not effects(once)
+    assert effects(twice) == [{"name": "hand_over", "reason": "misunderstood"}]
+    assert twice["state"]["loop"] is None
+
+
+def test_being_understood_in_between_starts_the_count_again(rasa: Rasa) -> None:
+    answers = rasa.talk("asdf qwer", "你好", "asdf qwer", "你好")
+    assert not any(effects(answer) for answer in answers)
+
+
+@pytest.mark.parametrize(
+    ("said", "effect"),
+    [
+        ("我上次说的那件事办得怎么样了", {"name": "status"}),
+        ("再说一遍", {"name": "repeat"}),
+        ("别说了，停", {"name": "stop"}),
+    ],
+)
+def test_effects_of_talk(rasa: Rasa, said: str, effect: dict[str, str]) -> None:
+    assert effects(rasa.turn(said)) == [effect]
+
+
+@pytest.mark.parametrize("said", ["你好", "谢谢你", "再见", "嗯", "好的", "不是", "你是哪个", "今天天气真好"])
+def test_talk_out_of_nowhere_is_answered_naturally(rasa: Rasa, said: str) -> None:
+    answer = rasa.turn(said)
+    assert answer["need"] == "talk"
+    assert texts(answer)
+    assert not effects(answer)
+
+
+def test_the_ranking_is_of_needs_and_adds_up(rasa: Rasa) -> None:
+    answer = rasa.turn(ASKS["goods"])
+    assert answer["ranking"][0] == [answer["need"], answer["confidence"]]
+    assert len(answer["ranking"]) == 5
+    assert sum(share for _, share in answer["ranking"]) <= 1.001
+
+
+def test_the_state_stays_small_and_without_past_words(rasa: Rasa) -> None:
+    said = [*OPENS.values(), *ADVISES.values(), *ASKS.values(), "三天了", "你好", "谢谢", "我儿子在家"] * 2
+    state = None
+    for text in said:
+        answer = rasa.turn(text, state)
+        state = answer["state"]
+        kept = json.dumps(state, ensure_ascii=False)
+        assert len(kept.encode()) < 1500
+        assert not any(other in kept for other in OPENS.values())
