@@ -76,7 +76,7 @@ screenshots: .venv/.dev setup ## the pictures of the README, made again
 lock: .venv/.uv ## resolve the dependencies of both environments anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements-dev.lock
-	$(MAKE) -C bot lock UV=../$(UV)
+	$(UV) pip compile --quiet --python-version 3.10 --override bot/overrides.txt --generate-hashes --no-header --no-emit-index-url --no-emit-find-links bot/requirements.in -o bot/requirements.lock
 
 clean: ## remove what was built here (not the store, not the models)
 	@rm -rf .venv bot/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

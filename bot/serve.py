@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import logging
 import os
+import socket
 import sys
 import threading
 import time
@@ -52,6 +53,11 @@ def _serve(model: Path, host: str, port: int) -> int:
     except Exception as fault:
         complain("rasa.failed", **(describe(type(fault), fault.__traceback__) | {"error": "model_damaged"}))
         return 1
+    try:
+        listening = socket.create_server((host, port), family=_family(host))
+    except OSError:
+        complain("rasa.failed", error="port_taken")
+        return 1
     fingerprint = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
     app = Sanic("xiangyin-rasa", configure_logging=False)
     app.config.FALLBACK_ERROR_FORMAT = "json"
@@ -63,12 +69,12 @@ def _serve(model: Path, host: str, port: int) -> int:
         say("rasa.ready", port=port, model=fingerprint, seconds=round(time.monotonic() - began, 2))
 
     keep_words_out_of_logs()
-    try:
-        app.run(host, port, workers=1, access_log=False, debug=False, register_sys_signals=True)
-    except OSError:
-        complain("rasa.failed", error="port_taken")
-        return 1
+    app.run(sock=listening, workers=1, access_log=False, debug=False)
     return 0
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 async def _unused(_message: object) -> None:

@@ -15,12 +15,24 @@ SURE_OF_DANGER = 0.40
 SURE_OF_CHANGE = 0.60
 SURE_OF_TALK = 0.45
 LOOKS_LIKE_AN_ANSWER = 0.12
+NEARLY_CERTAIN = 0.95
 
 DANGERS = frozenset({"emergency", "crisis", "abuse", "fraud"})
 OFFERING = frozenset({"medicine", "insurance", "farm", "papers", "digital", "transport"})
 ASIDES = frozenset({"talk_repeat", "talk_slower", "talk_louder", "talk_stop", "talk_identity"})
 LEAVING = frozenset({"talk_cancel", "talk_bye"})
 KEEPS_OFFER = ASIDES | {"unclear"}
+# What an answer to a question is easily taken for.
+KIN = {
+    "health_what": frozenset({"medicine", "care"}),
+    "health_since": frozenset({"medicine"}),
+    "health_near": frozenset({"emotion", "family", "care"}),
+    "benefits_what": frozenset({"papers", "insurance"}),
+    "benefits_who": frozenset({"family", "care"}),
+    "benefits_before": frozenset({"status", "papers"}),
+    "goods_where": frozenset({"transport"}),
+}
+
 _ASKS_FOR_A_PERSON = re.compile(
     r"(我|快|请|请你|麻烦|帮我|给我|我要|我想|我就要|还是|就|能不能|可以)*"
     r"(找|转|接|换|叫|喊|要)?(个|一个|下)?"
@@ -29,6 +41,9 @@ _ASKS_FOR_A_PERSON = re.compile(
 )
 _ASKS_FOR_SOMEONE = re.compile(
     r"(我|快|请|帮我|给我|我要|我想)*(找|转|换|叫|喊)(个|一个)?(真)?人(吧|啊|呀|嘛|说话|说|来)*"
+)
+_ASKS_WHETHER_ANYONE_LISTENS = re.compile(
+    r"(喂|哎|诶|你好|您好|请问)*(有人|有没有人|在|在不在|听得到|听得见|听不听得到)(在)?(听)?(吗|嘛|么|不|没|没得|没有)?"
 )
 _SKIPS = re.compile(
     r"(我|这个|那个|也|都|可|就|真|真的|实在)*"
@@ -113,6 +128,8 @@ def _read_freely(text: str, intent: str, state: State, opinion: tuple) -> Readin
     need, confidence, _ = opinion
     if state.slots.get("offered") and (reply := _reply_to_offer(bare(text))):
         return Reading("need", reply, *opinion)
+    if _ASKS_WHETHER_ANYONE_LISTENS.fullmatch(bare(text)):
+        return Reading("need", "talk_greet", *opinion)
     doubtful = confidence < SURE_ENOUGH or not _intelligible(text)
     if need == "unclear" or (doubtful and need not in DANGERS and need != "talk"):
         return _miss(state, opinion)
@@ -137,21 +154,24 @@ def _read_in_form(
         return Reading("skip", intent, *opinion, answer=SKIPPED)
     if need == "human" and confidence >= SURE_OF_DANGER:
         return Reading("need", intent, *opinion, leaves_form=True)
-    if answer < LOOKS_LIKE_AN_ANSWER:
-        if intent in ASIDES | LEAVING and intent_share >= SURE_OF_TALK:
-            return Reading("need", intent, *opinion, leaves_form=intent in LEAVING)
-        if _changes_subject(said, need, confidence, state.loop or ""):
-            return Reading("need", intent, *opinion, leaves_form=True, fills_first=len(said) >= 6)
-        if need == "unclear" and confidence >= SURE_OF_TALK:
-            return _miss(state, opinion)
+    if answer < LOOKS_LIKE_AN_ANSWER and intent in ASIDES | LEAVING and intent_share >= SURE_OF_TALK:
+        return Reading("need", intent, *opinion, leaves_form=intent in LEAVING)
+    if _changes_subject(said, need, confidence, answer, state):
+        return Reading("need", intent, *opinion, leaves_form=True, fills_first=len(said) >= 6)
+    if answer < LOOKS_LIKE_AN_ANSWER and need == "unclear" and confidence >= SURE_OF_TALK:
+        return _miss(state, opinion)
     if not _intelligible(text):
         return _miss(state, opinion)
     return Reading("answer", intent, *opinion, answer=text.strip()[:LONGEST_SLOT])
 
 
-def _changes_subject(said: str, need: str, confidence: float, form: str) -> bool:
+def _changes_subject(said: str, need: str, confidence: float, answer: float, state: State) -> bool:
+    if need in ("talk", "unclear") or f"{need}_form" == state.loop:
+        return False
+    if need in KIN.get(state.slots.get("requested_slot", ""), ()):
+        return confidence >= NEARLY_CERTAIN and len(said) >= 8 and answer < LOOKS_LIKE_AN_ANSWER
+    if answer >= LOOKS_LIKE_AN_ANSWER:
+        return confidence >= NEARLY_CERTAIN and len(said) >= 8 and answer < 0.5
     if need in DANGERS:
         return confidence >= SURE_OF_DANGER
-    if need in ("talk", "unclear") or f"{need}_form" == form:
-        return False
     return len(said) >= 5 and confidence >= SURE_OF_CHANGE

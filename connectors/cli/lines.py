@@ -1,9 +1,12 @@
 """Commands that read lines: one JSON object for each, in order, an empty line too."""
 
 import asyncio
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import aiohttp
@@ -15,17 +18,17 @@ from connectors.trial import own_rasa
 
 AT_ONCE = 4
 """So many lines are on their way at the same time; the answers keep the order of the lines."""
+READ_AHEAD = 64
 
 Ask = Callable[[str], Coroutine[Any, Any, dict[str, Any]]]
 
-
-def _lines() -> Iterator[str]:
-    for raw in sys.stdin.buffer:
-        yield raw.decode("utf-8", "replace").rstrip("\n").removesuffix("\r")
+# JSON lets these stand in a string, but much that reads line by line takes them for the end of a line.
+_LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
-def _print(fields: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(fields, ensure_ascii=False) + "\n")
+def print_json(fields: dict[str, Any]) -> None:
+    """One object on one line, at once."""
+    sys.stdout.write(json.dumps(fields, ensure_ascii=False).translate(_LINE_ENDS) + "\n")
     sys.stdout.flush()
 
 
@@ -34,17 +37,61 @@ def screen_lines() -> None:
     screen = danger_screen()
     for text in _lines():
         found = screen.screen(text)
-        _print({"text": text, "risk": found.risk, "kinds": [*found.kinds], "why": [*found.why]})
+        print_json({"text": text, "risk": found.risk, "kinds": [*found.kinds], "why": [*found.why]})
+
+
+async def stdin_lines() -> AsyncIterator[str]:
+    """The lines of standard input as they come; raises OSError where it can't be read.
+
+    Read by a daemon thread: a thread of the loop's pool would keep Ctrl-C waiting for the next line.
+    """
+    loop, room = asyncio.get_running_loop(), threading.Semaphore(READ_AHEAD)
+    queue: asyncio.Queue[str | OSError | None] = asyncio.Queue()
+
+    def tell(one: str | OSError | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
+            loop.call_soon_threadsafe(queue.put_nowait, one)
+
+    def read() -> None:
+        try:
+            for text in _lines():
+                room.acquire()
+                tell(text)
+        except OSError as error:
+            tell(error)
+        tell(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    while (text := await queue.get()) is not None:
+        if isinstance(text, OSError):
+            raise text
+        room.release()
+        yield text
+
+
+def _lines() -> Iterator[str]:
+    """Without `sys.stdin`, whose lock a thread that waits for input would still hold at the program's end."""
+    pieces: list[bytes] = []
+    while block := os.read(0, 65536):
+        *ended, rest = block.split(b"\n")
+        for piece in ended:
+            yield _text(b"".join([*pieces, piece]))
+            pieces = []
+        pieces.append(rest)
+    if last := b"".join(pieces):
+        yield _text(last)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").removesuffix("\r")
 
 
 async def understand_lines(settings: Settings) -> None:
     """By the running service where there is one, else with a Rasa of our own."""
     base = await running_service(settings)
     if base:
-        async with aiohttp.ClientSession(
-            base, headers={"Authorization": f"Bearer {settings.api_token}"}
-        ) as http:
-            await _in_order(lambda text: _ask_service(http, text))
+        async with service_session(settings, base) as http:
+            await _in_order(lambda text: ask_service(http, "/api/understand", {"text": text}))
         return
     async with own_rasa(settings) as rasa:
         knows = understander(rasa)
@@ -63,27 +110,51 @@ async def understand_lines(settings: Settings) -> None:
 
 
 async def _in_order(ask: Ask) -> None:
-    lines = _lines()
-    waiting: list[tuple[str, asyncio.Future[dict[str, Any]]]] = []
-    while True:
-        while len(waiting) < AT_ONCE and (text := await asyncio.to_thread(next, lines, None)) is not None:
-            waiting.append((text, asyncio.ensure_future(ask(text))))
-        if not waiting:
-            return
-        text, answer = waiting.pop(0)
-        _print({"text": text} | await answer)
+    """Print each answer as soon as it and those before it are there, whether or not more lines come."""
+    under_way: asyncio.Queue[tuple[str, asyncio.Task[dict[str, Any]]] | None] = asyncio.Queue(AT_ONCE - 1)
+    started: set[asyncio.Task[Any]] = set()
+
+    async def take() -> None:
+        async for text in stdin_lines():
+            task = asyncio.create_task(ask(text))
+            started.add(task)
+            task.add_done_callback(started.discard)
+            await under_way.put((text, task))
+        await under_way.put(None)
+
+    taking = asyncio.create_task(take())
+    try:
+        while (one := await under_way.get()) is not None:
+            print_json({"text": one[0]} | await one[1])
+        await taking
+    finally:
+        for task in (taking, *started):
+            task.cancel()
 
 
-async def _ask_service(http: aiohttp.ClientSession, text: str) -> dict[str, Any]:
-    async with http.post("/api/understand", json={"text": text}) as response:
-        answer = dict(await response.json())
+def service_session(settings: Settings, base: str) -> aiohttp.ClientSession:
+    """A session with our own service; its certificate is made out to a name, not to the address used here."""
+    return aiohttp.ClientSession(
+        base,
+        headers={"Authorization": f"Bearer {settings.api_token}"},
+        connector=aiohttp.TCPConnector(ssl=False),
+    )
+
+
+async def ask_service(http: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """A request to the gateway; raises ConnectorError with the service's own code and sentence."""
+    try:
+        async with http.post(path, json=body) as response:
+            answer = dict(await response.json())
+    except (TimeoutError, aiohttp.ClientError, ValueError) as error:
+        raise ConnectorError("service_gone", "服务没有回答，可能刚刚停了。请再试一次。") from error
     if response.status != 200:
         raise ConnectorError(str(answer.get("error")), str(answer.get("say")))
     return answer
 
 
-async def running_service(settings: Settings) -> str:
-    """The address of this installation's service if it runs and its Rasa is ready, else nothing."""
+async def running_service(settings: Settings, *, with_dialogue: bool = True) -> str:
+    """The address of this installation's service if it runs (and its Rasa is ready), else nothing."""
     try:
         base = settings.at("address").read_text().strip()
     except OSError:
@@ -94,6 +165,7 @@ async def running_service(settings: Settings) -> str:
             http.get(f"{base}/api/health", timeout=aiohttp.ClientTimeout(total=2), ssl=False) as response,
         ):
             health = await response.json()
-        return base if health.get("status") == "ok" and health.get("dialogue") else ""
     except (TimeoutError, aiohttp.ClientError, ValueError):
         return ""
+    well = health.get("status") == "ok" and (health.get("dialogue") or not with_dialogue)
+    return base if well else ""

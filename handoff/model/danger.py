@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from operator import add
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -12,6 +13,7 @@ from handoff.model.wording import ASK, MASK, SOFT, STOP, Alphabet
 from handoff.model.words import DangerKind, Risk, highest
 
 UNSURE_BELOW = 0.6
+_PAIR = 2
 _WINDOW, _STEP, _LEAD = 240, 160, 40
 _LOOK_BACK, _LOOK_AHEAD, _REACH = 80, 60, 12
 
@@ -110,7 +112,9 @@ class DangerScreen:
             kinds.add(DangerKind.ASR_DOUBT)
             risk = highest(risk, Risk.URGENT)
         why = self._why(text, kept)
-        return Finding(risk, tuple(kind for kind in DangerKind if kind in kinds), why, doubt or len(kept) < len(raised))
+        return Finding(
+            risk, tuple(kind for kind in DangerKind if kind in kinds), why, doubt or len(kept) < len(raised)
+        )
 
     def _why(self, text: str, kept: list[_Raised]) -> tuple[str, ...]:
         if not kept:
@@ -168,9 +172,14 @@ class _Matcher(Generic[Owner]):
         for terms, group in groups.items():
             for term in terms:
                 of_term.setdefault(term, []).append(group)
-        self._by_first: dict[str, list[tuple[str, list[int]]]] = {}
+        # Whole terms of one or two characters need no search; longer ones only where their first two stand.
+        self._short: dict[str, list[int]] = {}
+        self._long: dict[str, list[tuple[str, list[int]]]] = {}
         for term, members in of_term.items():
-            self._by_first.setdefault(term[0], []).append((term, members))
+            if len(term) <= _PAIR:
+                self._short[term] = members
+            else:
+                self._long.setdefault(term[:_PAIR], []).append((term, members))
 
     def hits(self, text: str) -> Iterator[tuple[Owner, re.Match[str]]]:
         """Every match of every pattern in `text`."""
@@ -182,10 +191,12 @@ class _Matcher(Generic[Owner]):
                         yield owner, match
 
     def _present(self, text: str) -> set[int]:
+        pieces = {*text, *map(add, text, text[1:])}
         present: set[int] = set()
-        by_first = self._by_first
-        for char in by_first.keys() & set(text):
-            for term, groups in by_first[char]:
+        for piece in pieces & self._short.keys():
+            present.update(self._short[piece])
+        for piece in pieces & self._long.keys():
+            for term, groups in self._long[piece]:
                 if term in text:
                     present.update(groups)
         return present
@@ -223,7 +234,7 @@ class _Judge:
         return any(
             closes.search(stretch)
             for name, closes in self._closing.items()
-            if name not in sign.still
+            if name not in sign.still and (name == "negation" or _MIND.isdisjoint(sign.kinds))
             for stretch in (before, *gaps)
         )
 

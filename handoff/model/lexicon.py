@@ -21,7 +21,21 @@ import yaml
 from handoff.model.errors import HandoffError
 from handoff.model.words import DangerKind, Risk
 
-CUES = ("negation", "filler", "unsure", "if", "past", "now", "told", "over", "general", "animal", "person", "self", "gone")
+CUES = (
+    "negation",
+    "filler",
+    "unsure",
+    "if",
+    "past",
+    "now",
+    "told",
+    "over",
+    "general",
+    "animal",
+    "person",
+    "self",
+    "gone",
+)
 _ROLES = ("", "wish", "means", "hint")
 _IN_CLAUSE = "[^，。？]"
 _ANYWHERE = "."
@@ -257,4 +271,3 @@ def _terms(element: str, concepts: dict[str, tuple[str, ...]]) -> tuple[str, ...
 
 def _either(terms: Iterable[str]) -> str:
     return f"(?:{'|'.join(map(re.escape, sorted(terms, key=len, reverse=True)))})"
-

@@ -144,7 +144,9 @@ class Dispatch:
             for notice in await session.scalars(missed):
                 if notice.reply_id in self._delivered:
                     continue
-                changes.notices.append(notice if notice.state == "pending" else self._next(session, notice))
+                changes.notices.append(
+                    notice if notice.state == "pending" else await self._next(session, notice)
+                )
         await self.announce(changes)
 
     # -- steps: each may run twice ---------------------------------------------------------------------
@@ -208,33 +210,35 @@ class Dispatch:
         notice.state = "delivered" if code is None else "failed"
         if code is None or notice.attempt >= MAX_ATTEMPTS:
             return {"state": notice.state, "next": None}
-        notice.state = "retried"
-        following = self._next(session, notice)
-        await session.flush()
+        following = await self._next(session, notice)
         return {"state": "retried", "next": following.id, "wait_s": 2.0 ** (notice.attempt - 1)}
 
     async def _known(self, session: AsyncSession, notice: Notice) -> dict[str, Any]:
         """What an attempt that is already on record led to."""
-        if notice.state != "retried":
-            return {"state": notice.state, "next": None}
-        same = (
-            (Notice.reply_id == notice.reply_id)
-            if notice.reply_id
-            else (Notice.case_id == notice.case_id)
+        following = await self._following(session, notice) if notice.state == "retried" else None
+        return {"state": notice.state, "next": following.id if following else None, "wait_s": 0.5}
+
+    @staticmethod
+    async def _following(session: AsyncSession, notice: Notice) -> Notice | None:
+        to_worker = (
+            (Notice.case_id == notice.case_id)
             & (Notice.worker_id == notice.worker_id)
             & (Notice.round == notice.round)
         )
-        following = await session.scalar(select(Notice.id).where(same, Notice.attempt == notice.attempt + 1))
-        return {"state": notice.state, "next": following, "wait_s": 0.5}
+        same = (Notice.reply_id == notice.reply_id) if notice.reply_id else to_worker
+        return await session.scalar(select(Notice).where(same, Notice.attempt == notice.attempt + 1))
 
-    def _next(self, session: AsyncSession, notice: Notice) -> Notice:
-        following = Notice(
-            case_id=notice.case_id, worker_id=notice.worker_id, reply_id=notice.reply_id, way=notice.way, round=notice.round,
-            attempt=notice.attempt + 1, state="pending", created_at=self._clock.now(),
-        )  # fmt: skip
-        if notice.state == "failed":
-            notice.state = "retried"
-        session.add(following)
+    async def _next(self, session: AsyncSession, notice: Notice) -> Notice:
+        """The attempt after this one, which a page that came back may already have asked for."""
+        notice.state = "retried"
+        following = await self._following(session, notice)
+        if following is None:
+            following = Notice(
+                case_id=notice.case_id, worker_id=notice.worker_id, reply_id=notice.reply_id, way=notice.way, round=notice.round,
+                attempt=notice.attempt + 1, state="pending", created_at=self._clock.now(),
+            )  # fmt: skip
+            session.add(following)
+            await session.flush()
         return following
 
     # -- finding what nobody drives --------------------------------------------------------------------
@@ -264,9 +268,9 @@ class Dispatch:
     async def _start(self, workflow_id: str, workflow: Callable[..., Any], row_id: int) -> None:
         if workflow_id in self._started:
             return
-        self._started.add(workflow_id)
         with SetWorkflowID(workflow_id):
             await DBOS.start_workflow_async(workflow, row_id)
+        self._started.add(workflow_id)
 
     async def _flush(self) -> None:
         shown, self._delivered = self._delivered, set()
@@ -289,5 +293,5 @@ class Dispatch:
             await asyncio.sleep(seconds)
             try:
                 await work()
-            except HandoffError as error:
-                log.error("dispatch.postponed", code=error.code)
+            except Exception as error:  # the loop that finds what was left behind must outlive every fault
+                log.error("dispatch.postponed", error=getattr(error, "code", type(error).__name__))

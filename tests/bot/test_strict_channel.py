@@ -217,7 +217,7 @@ def test_malformed_examples_are_refused_with_the_name_of_the_file(
     assert not (tmp_path / "out.tar.gz").exists()
 
 
-def test_a_quiet_training_says_nothing(tmp_path: Path) -> None:
+def test_a_folder_without_examples_is_refused_by_name(tmp_path: Path) -> None:
     done = train(BOT, tmp_path, tmp_path / "out.tar.gz")
     assert done.returncode == 1
     assert os.fspath(tmp_path) in done.stderr
