@@ -9,7 +9,7 @@ from strict.state import LONGEST_SLOT, State
 
 SKIPPED = "没有说"
 
-# The figures are from the cross-validation in bot/README.md.
+# The figures are from the measurements in bot/README.md.
 SURE_ENOUGH = 0.25
 SURE_OF_DANGER = 0.40
 SURE_OF_CHANGE = 0.60
@@ -54,7 +54,7 @@ _SKIPS = re.compile(
 
 
 _YES = re.compile(
-    r"(好|好的|好呀|好啊|好吧|好嘛|好哦|要|要的|要得|要嘛|行|行啊|行吧|中|中啊|可以|可以的|得行|成|嗯|嗯嗯|哎|诶|对|对的|对头|是|是的|是啊"
+    r"(好|好的|好呀|好啊|好吧|好嘛|好哦|要|要的|要得|要嘛|行|行啊|行吧|中|中啊|可以|可以的|得行|成|嗯|哎|诶|对|对的|对头|是|是的|是啊"
     r"|麻烦你|麻烦您|记|记吧|记下来|记下|你记吧|您记吧|那就|给我|帮我)+"
 )
 _NO = re.compile(
@@ -91,27 +91,40 @@ def bare(text: str) -> str:
     return "".join(ch for ch in unicodedata.normalize("NFKC", text) if ch.isalnum())
 
 
+def _is_wholly(pattern: re.Pattern[str], said: str) -> bool:
+    # What these patterns are for is short; a long text could only make them backtrack.
+    return len(said) <= 24 and pattern.fullmatch(said) is not None
+
+
 def read(text: str, shares: dict[str, float], answer: float, state: State) -> Reading:
     """Reads `text` by the share of each intent, its likeness to a form's answer, and where we stand."""
+    if settled := _settled(text, state):
+        shares = dict.fromkeys(shares, 0.0) | {settled: 1.0}
     needs: dict[str, float] = defaultdict(float)
     for intent, share in shares.items():
         needs[need_of(intent)] += share
     ranking = sorted(needs.items(), key=lambda pair: -pair[1])
-    if asks_for_a_person(text):
-        ranking = [("human", 1.0), *((need, 0.0) for need, _ in ranking if need != "human")]
     need, confidence = ranking[0]
-    intent = max((i for i in shares if need_of(i) == need), key=lambda i: shares[i], default=need)
-    intent_share = shares.get(intent, confidence)
+    intent = max((i for i in shares if need_of(i) == need), key=shares.__getitem__)
     opinion = (need, confidence, ranking[:5])
     if state.loop:
-        return _read_in_form(text, intent, intent_share, answer, state, opinion)
+        return _read_in_form(text, intent, shares[intent], answer, state, opinion)
     return _read_freely(text, intent, state, opinion)
+
+
+def _settled(text: str, state: State) -> str | None:
+    """The intent of what needs no classifier, or that none may miss."""
+    if asks_for_a_person(text):
+        return "human"
+    if not state.loop and _is_wholly(_ASKS_WHETHER_ANYONE_LISTENS, bare(text)):
+        return "talk_greet"
+    return None
 
 
 def asks_for_a_person(text: str) -> bool:
     """Whether the whole utterance asks for a human being: this must never be missed."""
     said = bare(text)
-    return bool(_ASKS_FOR_A_PERSON.fullmatch(said) or _ASKS_FOR_SOMEONE.fullmatch(said))
+    return _is_wholly(_ASKS_FOR_A_PERSON, said) or _is_wholly(_ASKS_FOR_SOMEONE, said)
 
 
 def _intelligible(text: str) -> bool:
@@ -128,8 +141,6 @@ def _read_freely(text: str, intent: str, state: State, opinion: tuple) -> Readin
     need, confidence, _ = opinion
     if state.slots.get("offered") and (reply := _reply_to_offer(bare(text))):
         return Reading("need", reply, *opinion)
-    if _ASKS_WHETHER_ANYONE_LISTENS.fullmatch(bare(text)):
-        return Reading("need", "talk_greet", *opinion)
     doubtful = confidence < SURE_ENOUGH or not _intelligible(text)
     if need == "unclear" or (doubtful and need not in DANGERS and need != "talk"):
         return _miss(state, opinion)
@@ -140,9 +151,9 @@ def _read_freely(text: str, intent: str, state: State, opinion: tuple) -> Readin
 
 def _reply_to_offer(said: str) -> str | None:
     """Yes or no, where the whole utterance is nothing else: too short for the classifier to be trusted."""
-    if _NO.fullmatch(said):
+    if _is_wholly(_NO, said):
         return "talk_deny"
-    return "talk_affirm" if _YES.fullmatch(said) else None
+    return "talk_affirm" if _is_wholly(_YES, said) else None
 
 
 def _read_in_form(
@@ -150,7 +161,7 @@ def _read_in_form(
 ) -> Reading:
     need, confidence, _ = opinion
     said = bare(text)
-    if _SKIPS.fullmatch(said):
+    if _is_wholly(_SKIPS, said):
         return Reading("skip", intent, *opinion, answer=SKIPPED)
     if need == "human" and confidence >= SURE_OF_DANGER:
         return Reading("need", intent, *opinion, leaves_form=True)

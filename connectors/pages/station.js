@@ -161,6 +161,7 @@ function keepOrForget(reply, index, buffer) {
 
 /** Says a reply sentence by sentence, the next one loading while one plays; ends early on a barge-in. */
 async function speak(reply, patience = Infinity) {
+  hush();
   const run = ++speakingRun;
   speaking = true;
   refresh();
@@ -192,9 +193,7 @@ async function speakSentences(reply, run, patience) {
   return all;
 }
 
-function stopSpeaking() {
-  speakingRun++;
-  speaking = false;
+function hush() {
   try {
     playing?.stop();
   } catch {
@@ -202,6 +201,12 @@ function stopSpeaking() {
   }
   playing = null;
   window.speechSynthesis?.cancel();
+}
+
+function stopSpeaking() {
+  speakingRun++;
+  speaking = false;
+  hush();
   if (visit?.last) highlight(visit.last, -1);
 }
 
@@ -209,6 +214,8 @@ const phraseClips = {};
 
 async function loadPhrases() {
   for (const key of Object.keys(PHRASES)) {
+    // The voice speaks for one at a time: who is here now goes before what may be needed some day.
+    while (currentState() !== "idle") await pause(500);
     const answer = await fetch(`/station/speech/page/${key}.wav`).catch(() => null);
     // The network phrase must be here before the network goes; one refusal means there are none.
     if (!answer?.ok) return;
@@ -343,10 +350,25 @@ function highlight(reply, index) {
   if (index >= 0 && reply.spans?.[index]) bringIntoView(reply.spans[index]);
 }
 
-function showSurroundings(reply) {
-  visit.held = reply.held_by || null;
-  put("held", visit.held ? `${visit.held} 正在跟您说话` : "");
+/** Tells who of the workers has the conversation; `name` is null when the assistant has it again. */
+function showHolder(one, name) {
+  if (one !== visit) return;
+  const changed = visit.held !== (name || null);
+  visit.held = name || null;
+  put("held", visit.held ? `${visit.held}正在跟您说话` : "");
   show($("held"), Boolean(visit.held));
+  if (changed) watchQuiet();
+}
+
+/** The worker has the words now and the assistant keeps silent; a person must see and hear that they arrived. */
+function showPassed() {
+  aside(visit.held ? `您的话已经送到，${visit.held}会回您。请等一等。` : PHRASES.passed);
+  bringIntoView($("small"));
+  sayAloud(PHRASES.passed, "passed");
+}
+
+function showSurroundings(reply) {
+  showHolder(visit, reply.held_by);
   if (reply.number) {
     put("number", reply.number);
     put("number-spoken", reply.number_spoken || "");
@@ -443,6 +465,7 @@ function followEvents(one) {
   const events = new EventSource(`/station/events?conversation=${encodeURIComponent(one.token)}`);
   one.events = events;
   events.addEventListener("reply", (event) => receive(one, JSON.parse(event.data), true));
+  events.addEventListener("state", (event) => showHolder(one, JSON.parse(event.data).held_by));
   events.onopen = () => networkBack();
   events.onerror = () => {
     const current = () => one === visit && one.events === events;
@@ -486,7 +509,7 @@ function present(one, reply) {
     one.last = reply;
     showReply(reply);
   } else {
-    aside(PHRASES.passed);
+    showPassed();
   }
   reply.shown = true;
   if (reply.byEvent) acknowledge(one, reply.id);
@@ -517,11 +540,12 @@ async function enqueue(turn) {
 
 async function finishTurn(turn) {
   try {
-    const reply = await persist(() => turn.attempt(turn), networkGone);
+    const { reply, held_by: holder } = await persist(() => turn.attempt(turn), networkGone);
     networkBack();
     outbox.shift();
     receive(turn.visit, reply);
-    if (!reply && !turn.cancelled && turn.visit === visit && visit.held) aside(PHRASES.passed);
+    if (holder !== undefined) showHolder(turn.visit, holder);
+    if (!reply && !turn.cancelled && turn.visit === visit) showPassed();
   } catch (error) {
     outbox.shift();
     turnRefused(turn, error);
@@ -564,7 +588,7 @@ async function sendText(turn) {
     const conversation = await tokenOf(one);
     const data = await request("/station/api/turns", { conversation, message_id: turn.id, text: turn.text });
     if (one === visit) showHeard(data.heard ?? turn.text, true, turn);
-    return data.reply;
+    return data;
   } catch (error) {
     if (!forgotten(error) || turn.renewed) throw error;
     turn.renewed = true;
@@ -594,7 +618,7 @@ function voiceTurn() {
 
 /** Streams what has been recorded so far and what follows; every attempt starts with the first frame. */
 async function sendVoice(turn) {
-  if (turn.cancelled) return null;
+  if (turn.cancelled) return {};
   const token = await tokenOf(turn.visit);
   const place = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}`;
   const socket = new WebSocket(`${place}/station/voice?conversation=${encodeURIComponent(token)}`);
@@ -612,7 +636,7 @@ function carry(turn, socket, resolve, reject) {
     socket.close();
   };
   turn.push = () => {
-    if (turn.cancelled) return settle(resolve, null);
+    if (turn.cancelled) return settle(resolve, {});
     if (socket.readyState !== WebSocket.OPEN || endSent) return;
     while (sent < turn.frames.length) socket.send(turn.frames[sent++]);
     if (!turn.ended) return;
@@ -637,10 +661,10 @@ function voiceMessage(turn, message, settle, resolve, reject) {
     if (recording?.turn === turn) stopListening();
     if (here) showHeard(message.text, true, turn);
   }
-  if (message.type === "reply") settle(resolve, message.reply);
+  if (message.type === "reply") settle(resolve, message);
   if (message.type !== "error") return;
   if (recording?.turn === turn) stopListening();
-  if (message.reply) settle(resolve, message.reply);
+  if (message.reply) settle(resolve, message);
   else settle(reject, new Refused(message.error, message.say));
 }
 

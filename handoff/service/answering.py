@@ -13,7 +13,7 @@ from handoff.service.effects import Effects, Turned
 from handoff.service.opening import Desk, Matter, open_cases
 from handoff.service.phrases import DangerWords, Phrases
 from handoff.service.understanding import DANGER_OF_NEED, answer_is_danger
-from handoff.store.tables import Turn
+from handoff.store.tables import Conversation, Turn
 
 _DENIAL = re.compile(r"^[\s，,。]*(啊|哎|嗯|哦)?[\s，,。]*(没|莫得|冇|不是|不想死|不会|都扔|早扔|锁)")
 # What a person may ask for in the middle of a danger question without having answered it.
@@ -24,9 +24,9 @@ _ASIDES = ("talk_repeat", "talk_slower", "talk_louder", "human")
 class Accepted:
     """A turn that is stored and screened and still has no answer."""
 
-    turn_id: int
-    conversation_id: int
-    text: str
+    turn: Turn
+    talk: Conversation
+    """As it was when the turn was stored; its version tells whether it has gone on since."""
     finding: Finding
 
 
@@ -38,24 +38,29 @@ class Answering:
         self._effects = effects
         self._phrases = phrases
 
+    def need_of_turn(self, accepted: Accepted, answer: DialogueAnswer | None) -> tuple[Need, float]:
+        """The need that goes on record for the turn, and how sure it is."""
+        found = accepted.finding
+        if answer is None:
+            return settle_need(found.kinds, found.risk, Need.UNCLEAR), 0.0
+        return settle_need(found.kinds, found.risk, answer.need), answer.confidence
+
     async def compose(
-        self, turned: Turned, turn: Turn, accepted: Accepted, answer: DialogueAnswer | None
+        self, turned: Turned, accepted: Accepted, answer: DialogueAnswer | None, need: Need
     ) -> None:
         """Fill `turned.composed`; `answer` is None where the engine gave nothing usable."""
         if answer is None:
-            await self._compose_failed(turned, turn, accepted)
+            await self._compose_failed(turned, accepted.turn)
             return
-        turn.need = settle_need(accepted.finding.kinds, accepted.finding.risk, answer.need)
-        turn.need_confidence = answer.confidence
-        if turned.talk.questions and not _is_aside(accepted.text, answer):
-            await self._follow_up(turned, accepted.text, answer.intent)
+        if turned.talk.questions and not _is_aside(accepted.turn.text, answer):
+            await self._follow_up(turned, accepted.turn.text, answer.intent)
             return
         turned.talk.dialogue = answer.state
         for text in answer.texts:
             turned.composed.say(text)
         for effect in answer.effects:
             await self._effects.perform(turned, effect)
-        await self._open_what_the_floor_demands(turned, turn, accepted.finding, answer)
+        await self._open_what_the_floor_demands(turned, need, accepted.finding, answer)
 
     def ask_about_danger(self, turned: Turned, words: DangerWords) -> None:
         """One direct question after the first words; while one stands, no other is begun."""
@@ -65,12 +70,11 @@ class Answering:
         if words.ask:
             turned.composed.say(self._phrases.question(words.ask[0]).say)
 
-    async def _compose_failed(self, turned: Turned, turn: Turn, accepted: Accepted) -> None:
-        turn.need, turn.need_confidence = Need.UNCLEAR, 0.0
-        if accepted.text and turned.talk.questions:
-            await self._follow_up(turned, accepted.text, "")
+    async def _compose_failed(self, turned: Turned, turn: Turn) -> None:
+        if turn.text and turned.talk.questions:
+            await self._follow_up(turned, turn.text, "")
             return
-        if accepted.text:
+        if turn.text:
             turned.composed.say(self._phrases["dialogue_down"])
             await self._effects.perform(turned, Effect("hand_over", {"reason": "dialogue_failed"}))
             return
@@ -103,17 +107,16 @@ class Answering:
         turned.composed.say(self._phrases.question(rest[0]).say if rest else self._phrases["stay"])
 
     async def _open_what_the_floor_demands(
-        self, turned: Turned, turn: Turn, finding: Finding, answer: DialogueAnswer
+        self, turned: Turned, need: Need, finding: Finding, answer: DialogueAnswer
     ) -> None:
         """A need that is danger in itself, or a sign the screen saw, always has a case, whatever the dialogue did."""
-        need = Need(turn.need or Need.UNCLEAR)
         risk = settle_risk(finding.risk, need)
         turned.talk.risk = highest(Risk(turned.talk.risk), risk)
         if not answer_is_danger(answer) and not finding.risk.at_least(Risk.ATTENTION):
             return
         if turned.composed.number is None:
             need = need if need not in (Need.TALK, Need.UNCLEAR) else Need.HUMAN
-            await self._effects.open(turned, Matter(need, risk, finding.kinds, finding.why, turn.id))
+            await self._effects.open(turned, Matter(need, risk, finding.kinds, finding.why, turned.turn_id))
         if risk.at_least(Risk.URGENT) and need in DANGER_OF_NEED:
             words = self._phrases.danger(DANGER_OF_NEED[need], risk)
             turned.composed.call = words.call

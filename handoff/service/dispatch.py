@@ -6,6 +6,7 @@ row, so that a row is driven once however often it is found, and steps may run t
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -89,6 +90,7 @@ class Dispatch:
         self._clock = clock
         self._desk = Desk(clock)
         self._started: set[str] = set()
+        self._running: set[asyncio.Future[Any]] = set()
         self._delivered: set[str] = set()
         self._loops: list[asyncio.Task[None]] = []
         self.loop: asyncio.AbstractEventLoop
@@ -114,11 +116,14 @@ class Dispatch:
 
     async def close(self) -> None:
         """Stop; what is unfinished stays in the store."""
-        for task in self._loops:
+        unfinished = [*self._loops, *self._running]
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
         with contextlib.suppress(HandoffError):
             await self._flush()
+        # Recovered workflows live on a loop of the engine's own; that they are cut off is no news.
+        logging.getLogger("dbos").setLevel(logging.CRITICAL + 1)
         await asyncio.to_thread(DBOS.destroy)
         _current.clear()
 
@@ -269,7 +274,11 @@ class Dispatch:
         if workflow_id in self._started:
             return
         with SetWorkflowID(workflow_id):
-            await DBOS.start_workflow_async(workflow, row_id)
+            handle = await DBOS.start_workflow_async(workflow, row_id)
+        task = getattr(handle, "task", None)  # none where the engine knows the workflow from before
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
         self._started.add(workflow_id)
 
     async def _flush(self) -> None:

@@ -15,7 +15,7 @@ from handoff.model.danger import Finding
 from handoff.model.errors import HandoffError
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
 from handoff.model.triage import need_of
-from handoff.model.words import DangerKind, Risk, highest
+from handoff.model.words import DangerKind, Need, Risk
 from handoff.service.after import Changes
 from handoff.service.answering import Accepted, Answering
 from handoff.service.dispatch import Dispatch
@@ -73,10 +73,9 @@ class Turns:
 
     async def finish(self, turn_id: int) -> None:
         """Answer a turn that was accepted and, by a crash, never answered."""
-        async with self._store.read() as session:
-            turn = await session.get(Turn, turn_id)
-        if turn is not None and turn.state == "received":
-            await self._answer(_accepted(turn))
+        accepted = await self._reload(turn_id)
+        if accepted.turn.state == "received":
+            await self._answer(accepted)
 
     # -- first transaction: stored, screened, and in danger a case opened and people told ----------------
 
@@ -93,7 +92,7 @@ class Turns:
         except IntegrityError:
             return await self._repeated(utterance)
         await self._dispatch.announce(changes)
-        return outcome or _accepted(turn)
+        return outcome or _accepted(turn, talk)
 
     def _new_turn(self, talk: Conversation, utterance: Utterance, finding: Finding) -> Turn:
         return Turn(
@@ -106,7 +105,8 @@ class Turns:
         self, session: AsyncSession, talk: Conversation, turn: Turn, finding: Finding, changes: Changes
     ) -> Outcome | None:
         """Danger is answered, and a held conversation passed on, in the very transaction that stores the words."""
-        talk.risk = highest(Risk(talk.risk), finding.risk)
+        if finding.risk.rank > Risk(talk.risk).rank:
+            talk.risk = finding.risk
         changes.conversations.add(talk.id)
         turned = Turned(session, talk, turn.id, finding.risk, changes, Composed())
         danger = finding.risk.at_least(Risk.URGENT)
@@ -130,6 +130,7 @@ class Turns:
         self._answering.ask_about_danger(turned, self._understander.danger_words(finding))
         # A form that was being filled in is not what matters now.
         turned.talk.dialogue = None
+        turned.talk.version += 1
 
     async def _pass_to_worker(self, turned: Turned, turn: Turn) -> Outcome:
         turn.state, turn.answered_at = "held", self._clock.now()
@@ -144,58 +145,72 @@ class Turns:
             turn = await session.scalar(select(Turn).where(same))
             if turn is None:
                 raise HandoffError("not_stored", "这句话没有存上，请再说一次。")
-            return _accepted(turn) if turn.state == "received" else await _outcome(session, talk, turn)
+            return _accepted(turn, talk) if turn.state == "received" else await _outcome(session, talk, turn)
 
     # -- asking the dialogue engine, outside any transaction; then the second transaction ----------------
 
     async def _answer(self, accepted: Accepted) -> Outcome:
         """In the order of the conversation: one answer at a time, since each goes on from the last."""
-        lock = self._locks.setdefault(accepted.conversation_id, asyncio.Lock())
+        lock = self._locks.setdefault(accepted.talk.id, asyncio.Lock())
         async with lock:
-            async with self._store.read() as session:
-                talk = await session.get_one(Conversation, accepted.conversation_id)
-                turn = await session.get_one(Turn, accepted.turn_id)
-                if turn.state != "received":
-                    return await _outcome(session, talk, turn)
-            answer = await self._ask(accepted, talk)
-            return await self._finish(accepted, answer)
+            while True:
+                outcome = await self._finish(accepted, await self._ask(accepted))
+                if outcome is not None:
+                    return outcome
+                accepted = await self._reload(accepted.turn.id)
 
-    async def _ask(self, accepted: Accepted, talk: Conversation) -> DialogueAnswer | None:
+    async def _ask(self, accepted: Accepted) -> DialogueAnswer | None:
         """None where the engine gave nothing usable; then a person is asked instead."""
-        if not accepted.text:
+        turn, talk = accepted.turn, accepted.talk
+        if not turn.text:
             return None
         try:
             answer = await self._understander.ask(
-                accepted.text, talk.dialogue, channel=talk.channel, speaker=talk.speaker
+                turn.text, talk.dialogue, channel=talk.channel, speaker=talk.speaker
             )
         except DialogueError as error:
-            log.warning("dialogue.failed", code=error.code, turn=accepted.turn_id)
+            log.warning("dialogue.failed", code=error.code, turn=turn.id)
             return None
         if all(self._effects.knows(effect) for effect in answer.effects):
             return answer
-        log.error("dialogue.unknown_effect", turn=accepted.turn_id)
+        log.error("dialogue.unknown_effect", turn=turn.id)
         return None
 
-    async def _finish(self, accepted: Accepted, answer: DialogueAnswer | None) -> Outcome:
+    async def _finish(self, accepted: Accepted, answer: DialogueAnswer | None) -> Outcome | None:
+        """None where the conversation has gone on since the engine was asked: it must be asked again."""
         changes = Changes()
         async with self._store.write() as session:
-            talk = await session.get_one(Conversation, accepted.conversation_id)
-            turn = await session.get_one(Turn, accepted.turn_id)
-            if not await self._claim_turn(session, turn):
-                return await _outcome(session, talk, turn)
+            talk = await session.get_one(Conversation, accepted.talk.id, with_for_update=True)
+            need, confidence = self._answering.need_of_turn(accepted, answer)
+            if not await self._claim_turn(session, accepted.turn, need, confidence):
+                return await _outcome(session, talk, await session.get_one(Turn, accepted.turn.id))
+            if talk.version != accepted.talk.version:
+                await session.rollback()
+                return None
+            talk.version += 1
             changes.conversations.add(talk.id)
-            turned = Turned(session, talk, turn.id, accepted.finding.risk, changes, Composed())
-            await self._answering.compose(turned, turn, accepted, answer)
-            reply = await self._add_reply(session, talk, turned.composed, turn.id)
-            outcome = Outcome(turn.id, turn.text, view(reply, await holder(session, talk)))
+            turned = Turned(session, talk, accepted.turn.id, accepted.finding.risk, changes, Composed())
+            await self._answering.compose(turned, accepted, answer, need)
+            reply = await self._add_reply(session, talk, turned.composed, accepted.turn.id)
+            outcome = Outcome(accepted.turn.id, accepted.turn.text, view(reply, await holder(session, talk)))
         await self._dispatch.announce(changes)
         return outcome
 
-    async def _claim_turn(self, session: AsyncSession, turn: Turn) -> bool:
+    async def _claim_turn(self, session: AsyncSession, turn: Turn, need: Need, confidence: float) -> bool:
         """Exactly one answer wins, whoever else tried (a repeat, another process, the engine after a crash)."""
         unanswered = update(Turn).where(Turn.id == turn.id, Turn.state == "received")
-        now = self._clock.now()
-        return await rows_changed(session, unanswered.values(state="answered", answered_at=now)) == 1
+        answered = {
+            "state": "answered",
+            "answered_at": self._clock.now(),
+            "need": need,
+            "need_confidence": confidence,
+        }
+        return await rows_changed(session, unanswered.values(answered)) == 1
+
+    async def _reload(self, turn_id: int) -> Accepted:
+        async with self._store.read() as session:
+            turn = await session.get_one(Turn, turn_id)
+            return _accepted(turn, await session.get_one(Conversation, turn.conversation_id))
 
     async def _add_reply(
         self, session: AsyncSession, talk: Conversation, composed: Composed, turn_id: int | None
@@ -211,9 +226,9 @@ class Turns:
         return reply
 
 
-def _accepted(turn: Turn) -> Accepted:
+def _accepted(turn: Turn, talk: Conversation) -> Accepted:
     finding = Finding(Risk(turn.risk), tuple(DangerKind(kind) for kind in turn.kinds), tuple(turn.why))
-    return Accepted(turn.id, turn.conversation_id, turn.text, finding)
+    return Accepted(turn, talk, finding)
 
 
 def view(reply: Reply, held_by: str | None = None) -> ReplyView:

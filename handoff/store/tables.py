@@ -94,6 +94,8 @@ class Conversation(Base):
     dialogue: Mapped[Any] = mapped_column(Sealed, nullable=True)
     questions: Mapped[list[str]] = mapped_column(default=list)
     """Danger questions still to be asked, one a turn."""
+    version: Mapped[int] = mapped_column(default=0)
+    """Counts the answers: one made from an older state of the talk is not used."""
     speed: Mapped[float] = mapped_column(default=1.0)
     volume: Mapped[float] = mapped_column(default=1.0)
     started_at: Mapped[datetime]

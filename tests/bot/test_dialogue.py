@@ -190,7 +190,9 @@ def test_effects_of_talk(rasa: Rasa, said: str, effect: dict[str, str]) -> None:
     assert effects(rasa.turn(said)) == [effect]
 
 
-@pytest.mark.parametrize("said", ["你好", "谢谢你", "再见", "嗯", "好的", "不是", "你是哪个", "今天天气真好"])
+@pytest.mark.parametrize(
+    "said", ["喂，有人吗", "你好", "谢谢你", "再见", "嗯", "好的", "不是", "你是哪个", "今天天气真好"]
+)
 def test_talk_out_of_nowhere_is_answered_naturally(rasa: Rasa, said: str) -> None:
     answer = rasa.turn(said)
     assert answer["need"] == "talk"

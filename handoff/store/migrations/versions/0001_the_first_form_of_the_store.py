@@ -97,6 +97,7 @@ def upgrade() -> None:
         sa.Column("held_by", sa.Integer(), nullable=True),
         sa.Column("dialogue", sa.LargeBinary(), nullable=True),
         sa.Column("questions", sa.JSON(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("speed", sa.Double(), nullable=False),
         sa.Column("volume", sa.Double(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
