@@ -39,7 +39,7 @@ class Gateway:
             opening = Opening(
                 Channel(body.get("channel", "terminal")),
                 Speaker(body.get("speaker", "self")),
-                body.get("station"),
+                text_field(body, "station", longest=40) if body.get("station") else None,
             )
         except ValueError as error:
             raise ConnectorError(

@@ -44,7 +44,7 @@ class RasaClient:
             raise DialogueError("timeout", "对话引擎太久没有回答。") from error
         except aiohttp.ClientError as error:
             raise DialogueError("unreachable", "对话引擎连不上。") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DialogueError("garbage", "对话引擎答得不成样子。") from error
 
     async def is_well(self, timeout_s: float = 5.0) -> bool:
@@ -81,8 +81,18 @@ def _read(answer: Any) -> DialogueAnswer:
         return DialogueAnswer(
             Need(answer["need"]), str(answer["intent"]), float(answer["confidence"]), texts, effects, state
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DialogueError("garbage", "对话引擎答得不成样子。") from error
+
+
+def _need(answer: dict[str, Any], effects: tuple[Effect, ...]) -> Need:
+    """Words that answer a form's question ("三四天了") mean nothing by themselves: the need is the form's."""
+    if answer.get("act") in ("answer", "skip"):
+        opened = next((effect.fields["need"] for effect in effects if effect.name == "open_case"), None)
+        loop = (answer.get("state") or {}).get("loop")
+        if opened or loop:
+            return Need(opened or str(loop).removesuffix("_form"))
+    return Need(answer["need"])
 
 
 def _effect(fields: dict[str, Any]) -> Effect:

@@ -18,13 +18,13 @@ from handoff.console.pages import Console
 from handoff.model.clock import Clock
 
 
-def build_app(parts: Service) -> web.Application:
+def build_app(parts: Service, clock: Clock | None = None) -> web.Application:
     """All routes over one service."""
     app = web.Application(middlewares=[plain_errors], client_max_size=MAX_BODY)
     app.on_response_prepare.append(add_headers)
     domain = parts.domain
     StationPage(parts).add_to(app)
-    Console(domain.casework, domain.queue, domain.workers, domain.hub, Clock()).add_to(app)
+    Console(domain.casework, domain.queue, domain.workers, domain.hub, clock or Clock()).add_to(app)
     Gateway(parts).add_to(app)
     app.router.add_get("/", _to_station)
 

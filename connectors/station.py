@@ -61,7 +61,7 @@ class StationPage:
         app.router.add_get("/station/events", self._events)
         app.router.add_get("/station/voice", self._voice)
         app.router.add_get(r"/station/speech/page/{key:[a-z-]+}.wav", self._page_speech)
-        app.router.add_get(r"/station/speech/{reply:[0-9a-f]{32}}/{n:\d+}.wav", self._speech)
+        app.router.add_get(r"/station/speech/{reply:[0-9a-f]{32}}/{n:\d{1,4}}.wav", self._speech)
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:
         return web.FileResponse(PAGES / "station.html", headers={"Cache-Control": "no-cache"})

@@ -17,7 +17,7 @@ import aiohttp
 
 from connectors.errors import ConnectorError
 from connectors.rasa_client import RasaClient
-from connectors.settings import Settings
+from connectors.settings import Settings, read_settings
 from connectors.supervisor import RasaSupervisor
 
 STARTS_WITHIN_S = 90.0
@@ -44,7 +44,7 @@ class Trial:
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self.process))
         deadline = asyncio.get_running_loop().time() + STARTS_WITHIN_S
-        while not address.exists():
+        while not (address.exists() and address.read_text()):
             if self.process.returncode is not None or asyncio.get_running_loop().time() > deadline:
                 await self._reading
                 raise ConnectorError("no_start", "服务没有启动成：" + " ".join(self.printed[-3:]))
@@ -75,7 +75,7 @@ class Trial:
     @property
     def token(self) -> str:
         """The gateway's token of this service."""
-        return (self.folder / "api.token").read_text()
+        return read_settings(data=self.folder).api_token
 
     async def post(self, http: aiohttp.ClientSession, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """A request to the gateway; raises ConnectorError with the service's own code and sentence."""

@@ -16,7 +16,7 @@ MAX_BODY = 2 * 1024 * 1024  # bytes; 100,000 characters of text fit, and nothing
 
 _STATUS = {
     "unknown_conversation": 404, "no_such_case": 404, "no_such_reply": 404, "bad_request": 400, "too_long": 413, "not_allowed": 403,
-    "disk_full": 507, "read_only": 507, "busy": 503, "store_down": 503, "model_missing": 503, "truncated_model": 503, "engine_failed": 503,
+    "disk_full": 507, "read_only": 507, "busy": 503, "store_down": 503, "wrong_key": 503, "model_missing": 503, "truncated_model": 503, "engine_failed": 503,
 }  # fmt: skip
 
 _POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src 'self' blob:; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
@@ -57,7 +57,7 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     """The request's JSON object; raises ConnectorError bad_request."""
     try:
         body = await request.json()
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, LookupError, RecursionError) as error:
         raise ConnectorError("bad_request", "请求的内容不是 JSON。") from error
     if not isinstance(body, dict):
         raise ConnectorError("bad_request", "请求的内容应是一个 JSON 对象。")

@@ -41,14 +41,14 @@ def screen_lines() -> None:
 
 
 async def stdin_lines() -> AsyncIterator[str]:
-    """The lines of standard input as they come; raises OSError or ConnectorError where it can't be read.
+    """The lines of standard input as they come; raises OSError where it can't be read.
 
     Read by a daemon thread: a thread of the loop's pool would keep Ctrl-C waiting for the next line.
     """
     loop, room = asyncio.get_running_loop(), threading.Semaphore(READ_AHEAD)
-    queue: asyncio.Queue[str | Exception | None] = asyncio.Queue()
+    queue: asyncio.Queue[str | OSError | None] = asyncio.Queue()
 
-    def tell(one: str | Exception | None) -> None:
+    def tell(one: str | OSError | None) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
             loop.call_soon_threadsafe(queue.put_nowait, one)
 
@@ -57,13 +57,13 @@ async def stdin_lines() -> AsyncIterator[str]:
             for text in _lines():
                 room.acquire()
                 tell(text)
-        except (OSError, ConnectorError) as error:
+        except OSError as error:
             tell(error)
         tell(None)
 
     threading.Thread(target=read, daemon=True).start()
     while (text := await queue.get()) is not None:
-        if isinstance(text, Exception):
+        if isinstance(text, OSError):
             raise text
         room.release()
         yield text
@@ -71,8 +71,6 @@ async def stdin_lines() -> AsyncIterator[str]:
 
 def _lines() -> Iterator[str]:
     """Without `sys.stdin`, whose lock a thread that waits for input would still hold at the program's end."""
-    if sys.stdin is None:
-        raise ConnectorError("no_input", "标准输入是关着的，没有可读的东西。")
     pieces: list[bytes] = []
     while block := os.read(0, 65536):
         *ended, rest = block.split(b"\n")

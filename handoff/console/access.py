@@ -34,10 +34,16 @@ class Brake:
             if len(tries) >= TRIES:
                 raise Refused("too_many_tries", "试得太多了，请过五分钟再来。")
 
-    def failed(self, *keys: str) -> None:
-        """One more wrong try."""
+    def tries(self, *keys: str) -> None:
+        """One more try, counted before its outcome is known: many at once must not slip by; raises Refused."""
+        self.check(*keys)
         for key in keys:
             self._wrong[key].append(self._clock.now())
+
+    def succeeded(self, *keys: str) -> None:
+        """The last try was right."""
+        for key in keys:
+            self._wrong[key].pop()
 
 
 async def signed_in(request: web.Request, workers: Workers) -> SignedIn:

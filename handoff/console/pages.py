@@ -55,8 +55,8 @@ class Console:
         app.router.add_post("/console/sign-out", self._sign_out)
         app.router.add_get("/console/queue", self._queue_page)
         app.router.add_get("/console/events", self._events)
-        app.router.add_get(r"/console/cases/{case:\d+}", self._case_page)
-        app.router.add_post(r"/console/cases/{case:\d+}/{act:[a-z]+}", self._act)
+        app.router.add_get(r"/console/cases/{case:\d{1,9}}", self._case_page)
+        app.router.add_post(r"/console/cases/{case:\d{1,9}}/{act:[a-z]+}", self._act)
 
     async def _home(self, _request: web.Request) -> web.StreamResponse:
         raise web.HTTPSeeOther("/console/queue")
@@ -73,18 +73,15 @@ class Console:
     async def _sign_in(self, request: web.Request) -> web.StreamResponse:
         form = await _form(request)
         name, address = form.get("name", "").strip(), f"at:{request.remote}"
-        if not hmac.compare_digest(
-            request.cookies.get(SIGN_IN_COOKIE, "-").encode(), form.get("csrf", "").encode()
-        ):
+        expected = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
+        if not hmac.compare_digest(expected.encode(), form.get("csrf", "").encode()):
             return await self._sign_in_page(request, "页面过期了，请再试一次。")
         try:
-            self._brake.check(f"name:{name}", address)
+            self._brake.tries(f"name:{name}", address)
             token = await self._workers.sign_in(name, form.get("password", ""))
-        except Refused as error:
+        except (Refused, AccountError) as error:
             return await self._sign_in_page(request, error.message)
-        except AccountError as error:
-            self._brake.failed(f"name:{name}", address)
-            return await self._sign_in_page(request, error.message)
+        self._brake.succeeded(f"name:{name}", address)
         response = web.HTTPSeeOther("/console/queue")
         set_cookie(request, response, COOKIE, token)
         return response

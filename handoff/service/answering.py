@@ -15,7 +15,13 @@ from handoff.service.phrases import DangerWords, Phrases
 from handoff.service.understanding import DANGER_OF_NEED, answer_is_danger
 from handoff.store.tables import Conversation, Turn
 
-_DENIAL = re.compile(r"^[\s，,。]*(啊|哎|嗯|哦)?[\s，,。]*(没|莫得|冇|不是|不想死|不会|都扔|早扔|锁)")
+_DENIAL = re.compile(r"^[\s，,。]*(啊|哎|嗯|哦)?[\s，,。]*(没|莫得|冇|不是|不想死|不会|都扔|早扔|都锁|锁)")
+# Begins like a no and is none: 没错, 没办法, 没有药，有绳子.
+_NO_DENIAL = re.compile(
+    r"没(说)?错|没(得)?(办)?法|没人|没(有)?(别人|谁)|不是吗|(?<![没冇])有(?!的|什么|啥)|只(有|剩)|[，,。]是"
+)
+_SAYS_DEATH = re.compile("[死活]|自杀|自尽|上吊|寻短")
+_SETTLED_BY_EMERGENCY = ("plainly", "means")
 # What a person may ask for in the middle of a danger question without having answered it.
 _ASIDES = ("talk_repeat", "talk_slower", "talk_louder", "human")
 
@@ -62,13 +68,17 @@ class Answering:
             await self._effects.perform(turned, effect)
         await self._open_what_the_floor_demands(turned, need, accepted.finding, answer)
 
-    def ask_about_danger(self, turned: Turned, words: DangerWords) -> None:
-        """One direct question after the first words; while one stands, no other is begun."""
-        if turned.talk.questions:
-            return
-        turned.talk.questions = [*words.ask]
-        if words.ask:
-            turned.composed.say(self._phrases.question(words.ask[0]).say)
+    def ask_about_danger(
+        self, turned: Turned, words: DangerWords, *, said: str = "", emergency: bool = False
+    ) -> None:
+        """One direct question a turn; what was said plainly, or is settled by an emergency, is not asked."""
+        talk = turned.talk
+        # Danger said in reply to a question answers that question.
+        asked = talk.questions[1:] if talk.questions else [*words.ask]
+        settled = _SETTLED_BY_EMERGENCY if emergency else ("plainly",) if _SAYS_DEATH.search(said) else ()
+        talk.questions = [key for key in asked if key not in settled]
+        if talk.questions:
+            turned.composed.say(self._phrases.question(talk.questions[0]).say)
 
     async def _compose_failed(self, turned: Turned, turn: Turn) -> None:
         if turn.text and turned.talk.questions:
@@ -95,7 +105,7 @@ class Answering:
         asked, *rest = turned.talk.questions
         question = self._phrases.question(asked)
         standing = await open_cases(turned.session, turned.talk.id)
-        denied = intent == "talk_deny" or bool(_DENIAL.match(text))
+        denied = intent == "talk_deny" or _denies(text)
         if standing and not denied and question.raises.rank:
             matter = Matter(
                 Need(standing[0].need), question.raises, turn_id=turned.turn_id, slots={"answered": asked}
@@ -117,12 +127,17 @@ class Answering:
         if turned.composed.number is None:
             need = need if need not in (Need.TALK, Need.UNCLEAR) else Need.HUMAN
             await self._effects.open(turned, Matter(need, risk, finding.kinds, finding.why, turned.turn_id))
-        if risk.at_least(Risk.URGENT) and need in DANGER_OF_NEED:
+        if need in DANGER_OF_NEED:
             words = self._phrases.danger(DANGER_OF_NEED[need], risk)
             turned.composed.call = words.call
-            self.ask_about_danger(turned, words)
+            self.ask_about_danger(turned, words, emergency=risk is Risk.EMERGENCY)
 
 
 def _is_aside(text: str, answer: DialogueAnswer) -> bool:
     """Whether it is something other than an answer to a danger question: a request, or a danger of its own."""
-    return answer_is_danger(answer) or (answer.intent in _ASIDES and not _DENIAL.match(text))
+    return answer_is_danger(answer) or (answer.intent in _ASIDES and not _denies(text))
+
+
+def _denies(text: str) -> bool:
+    """Whether this is a clear no."""
+    return bool(_DENIAL.match(text)) and not _NO_DENIAL.search(text)

@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
-from handoff.model.words import Risk, Stage
+from handoff.model.words import Risk, Stage, highest
 from handoff.service.after import Changes
 from handoff.service.dispatch import Dispatch
-from handoff.service.opening import OPEN, Desk
+from handoff.service.opening import OPEN, Desk, open_cases
 from handoff.service.phrases import Phrases
 from handoff.service.replying import add_reply
 from handoff.store.database import Store, rows_changed
@@ -91,7 +91,8 @@ class Casework:
             if risk.rank < before.rank:
                 reason = _needed(reason, "调低风险要写明理由。")
             act.case.risk = risk
-            act.talk.risk = risk
+            standing = await open_cases(act.session, act.talk.id)
+            act.talk.risk = highest(*(Risk(case.risk) for case in standing))
             self._desk.record(
                 act.session,
                 act.case,
@@ -129,7 +130,9 @@ class Casework:
     async def release(self, case_id: int, worker_id: int) -> None:
         """Let the assistant answer the person again while the case stays with the worker."""
         async with self._mine(case_id, worker_id) as act:
-            act.talk.held_by = None
+            if act.talk.held_by == worker_id:
+                act.talk.held_by = None
+                act.talk.questions = []
             self._desk.record(act.session, act.case, "released", worker_id=worker_id)
 
     def _move(self, act: _Act, stage: Stage, reason: str) -> None:
@@ -154,7 +157,9 @@ class Casework:
                 raise CaseworkError("no_such_case", "没有这个个案。")
             if worker is None or worker.disabled_at is not None or worker.role != "worker":
                 raise CaseworkError("not_allowed", "您没有权限办这个个案。")
-            talk = await session.get_one(Conversation, case.conversation_id)
+            # First, as in a turn: two who need both rows must not wait for each other; then the case anew.
+            talk = await session.get_one(Conversation, case.conversation_id, with_for_update=True)
+            await session.refresh(case)
             changes.conversations.add(talk.id)
             yield _Act(session, case, talk, worker, changes)
             await session.flush()

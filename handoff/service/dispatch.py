@@ -8,12 +8,12 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import structlog
 from dbos import DBOS, DBOSConfig, SetWorkflowID
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
@@ -34,6 +34,14 @@ FLUSH_S = 0.2
 ORPHANED_NOTICE = timedelta(seconds=3)
 ORPHANED_TURN = timedelta(seconds=10)
 
+_AGAIN: dict[str, Any] = {
+    "retries_allowed": True,
+    "max_attempts": 1_000_000,
+    "interval_seconds": 1.0,
+    "backoff_rate": 1.0,
+}
+"""A row whose workflow has given up is never driven again, so that none may: a full disk can last for days."""
+
 T = TypeVar("T")
 
 _current: list["Dispatch"] = []
@@ -45,17 +53,17 @@ async def _in_service(work: Callable[["Dispatch"], Coroutine[Any, Any, T]]) -> T
     return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(dispatch), dispatch.loop))
 
 
-@DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5)
+@DBOS.step(**_AGAIN)
 async def _attempt(notice_id: int) -> dict[str, Any]:
     return await _in_service(lambda dispatch: dispatch.attempt(notice_id))
 
 
-@DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5)
+@DBOS.step(**_AGAIN)
 async def _fire(timer_id: int) -> None:
     await _in_service(lambda dispatch: dispatch.fire(timer_id))
 
 
-@DBOS.step(retries_allowed=True, max_attempts=8, interval_seconds=0.5)
+@DBOS.step(**_AGAIN)
 async def _finish(turn_id: int) -> None:
     await _in_service(lambda dispatch: dispatch.finish_turn(turn_id))
 
@@ -79,6 +87,25 @@ async def _fire_timer(timer_id: int) -> None:
 @DBOS.workflow(name="finish_turn")
 async def _finish_turn(turn_id: int) -> None:
     await _finish(turn_id)
+
+
+def _wait_s(attempt: int) -> float:
+    """Seconds from this attempt to the next."""
+    return 2.0 ** (attempt - 1)
+
+
+def _orphaned(now: datetime, at_start: bool) -> ColumnElement[bool]:
+    """Notices that nobody drives; one that waits for its turn is not among them."""
+    if at_start:
+        return Notice.created_at <= now
+    return or_(
+        *(
+            (Notice.attempt == attempt)
+            & (Notice.created_at <= now - ORPHANED_NOTICE - timedelta(seconds=wait))
+            for attempt, wait in [(1, 0.0), *((n + 1, _wait_s(n)) for n in range(1, MAX_ATTEMPTS))]
+        ),
+        (Notice.attempt > MAX_ATTEMPTS) & (Notice.created_at <= now - ORPHANED_NOTICE),
+    )
 
 
 class Dispatch:
@@ -216,7 +243,7 @@ class Dispatch:
         if code is None or notice.attempt >= MAX_ATTEMPTS:
             return {"state": notice.state, "next": None}
         following = await self._next(session, notice)
-        return {"state": "retried", "next": following.id, "wait_s": 2.0 ** (notice.attempt - 1)}
+        return {"state": "retried", "next": following.id, "wait_s": _wait_s(notice.attempt)}
 
     async def _known(self, session: AsyncSession, notice: Notice) -> dict[str, Any]:
         """What an attempt that is already on record led to."""
@@ -255,9 +282,8 @@ class Dispatch:
             timers = await session.scalars(
                 select(Timer.id).where(Timer.fired_at.is_(None), Timer.due_at <= now)
             )
-            old = now if at_start else now - ORPHANED_NOTICE
             notices = await session.scalars(
-                select(Notice.id).where(Notice.state == "pending", Notice.created_at <= old).limit(200)
+                select(Notice.id).where(Notice.state == "pending", _orphaned(now, at_start)).limit(200)
             )
             old = now if at_start else now - ORPHANED_TURN
             turns = await session.scalars(

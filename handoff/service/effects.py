@@ -35,6 +35,11 @@ class Composed:
         """Add a sentence."""
         self.sentences.append(sentence)
 
+    def say_if_silent(self, sentence: str) -> None:
+        """Add a sentence only where the dialogue found no words of its own."""
+        if not self.sentences:
+            self.sentences.append(sentence)
+
 
 @dataclass
 class Turned:
@@ -66,6 +71,12 @@ class Effects:
 
     def knows(self, effect: Effect) -> bool:
         """Whether the effect can be carried out."""
+        if effect.name == "open_case":
+            return effect.fields.get("need") in list(Need) and isinstance(
+                effect.fields.get("slots") or {}, dict
+            )
+        if effect.name == "pace":
+            return effect.fields.get("change") in ("slower", "louder")
         return effect.name in self._by_name
 
     async def perform(self, turned: Turned, effect: Effect) -> None:
@@ -155,20 +166,20 @@ class Effects:
         if reply is None:
             turned.composed.say(self._phrases["nothing_to_repeat"])
             return
-        turned.composed.say(reply.text)
+        turned.composed.sentences[:] = [reply.text]  # the same words again, and nothing around them
         turned.composed.number, turned.composed.call = reply.shown.get("number"), reply.shown.get("call")
 
     async def _pace(self, turned: Turned, effect: Effect) -> None:
         if effect.fields.get("change") == "louder":
             turned.talk.volume = min(LOUDEST, turned.talk.volume * 1.3)
-            turned.composed.say(self._phrases["louder"])
+            turned.composed.say_if_silent(self._phrases["louder"])
         else:
             turned.talk.speed = max(SLOWEST, turned.talk.speed * 0.85)
-            turned.composed.say(self._phrases["slower"])
+            turned.composed.say_if_silent(self._phrases["slower"])
 
     async def _stop(self, turned: Turned, _effect: Effect) -> None:
         turned.composed.stop = True
-        turned.composed.say(self._phrases["stop"])
+        turned.composed.say_if_silent(self._phrases["stop"])
 
     async def _withdraw(self, turned: Turned, _effect: Effect) -> None:
         standing = sorted(await open_cases(turned.session, turned.talk.id), key=lambda case: -case.id)

@@ -57,7 +57,7 @@ class Desk:
         for length in (4, 4, 4, 4, 4, 4, 5, 5, 6):
             now = self.clock.now()
             case = Case(
-                number=await _free_number(session, length), conversation_id=talk.id, village_id=talk.village_id,
+                number=_number(length), conversation_id=talk.id, village_id=talk.village_id,
                 person_id=talk.person_id, need=matter.need, risk=matter.risk, kinds=[*matter.kinds], why=[*matter.why],
                 stage=Stage.INTAKE, consent="overridden" if matter.risk is Risk.EMERGENCY else "not_asked",
                 opened_at=now, due_at=now + TIME_TO_HUMAN[matter.risk],
@@ -94,6 +94,8 @@ class Desk:
         content = {"risk": case.risk, "why": [*matter.why], "slots": matter.slots or {}}
         rose = Risk(case.risk).rank > before.rank
         self.record(session, case, "raised" if rose else "added", content=content, turn_id=matter.turn_id)
+        if case.risk == Risk.EMERGENCY:
+            case.consent = "overridden"
         if rose:
             case.due_at = min(case.due_at, self.clock.now() + TIME_TO_HUMAN[Risk(case.risk)])
             case.acknowledged_at = None
@@ -181,11 +183,6 @@ async def _must_find(session: AsyncSession, conversation_id: int, need: Need) ->
     return case
 
 
-async def _free_number(session: AsyncSession, length: int) -> str:
-    number = secrets.choice(_FIRST) + "".join(secrets.choice(_REST) for _ in range(length - 1))
-    taken = await session.scalar(select(Case.id).where(Case.number == number, OPEN))
-    return (
-        number
-        if taken is None
-        else secrets.choice(_FIRST) + "".join(secrets.choice(_REST) for _ in range(length))
-    )
+def _number(length: int) -> str:
+    """A random number; the store refuses one that another open case bears."""
+    return secrets.choice(_FIRST) + "".join(secrets.choice(_REST) for _ in range(length - 1))

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import case as case_when
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
@@ -40,6 +41,8 @@ from handoff.store.tables import (
 )
 
 READ_AGAIN_AFTER = timedelta(minutes=10)
+
+_BY_RISK = case_when({risk.value: -risk.rank for risk in Risk}, value=Case.risk)
 
 EVENT_ZH = {
     "opened": "开案",
@@ -129,7 +132,7 @@ class Queue:
             found = (
                 select(Case)
                 .where(*conditions.get(which, [OPEN]))
-                .order_by(Case.id.desc())
+                .order_by(*(() if which == "closed" else (_BY_RISK,)), Case.id.desc())
                 .limit(100 if which == "closed" else 500)
             )
             cases = [*await session.scalars(found)]

@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -81,10 +82,11 @@ class Turns:
 
     async def _accept(self, utterance: Utterance) -> Accepted | Outcome:
         finding = self._understander.screen.screen(utterance.text, confidence=utterance.confidence)
+        finding = replace(finding, why=tuple(map(clean_text, finding.why)))
         changes = Changes()
         try:
             async with self._store.write() as session:
-                talk = await conversation(session, utterance.conversation)
+                talk = await conversation(session, utterance.conversation, lock=True)
                 turn = self._new_turn(talk, utterance, finding)
                 session.add(turn)
                 await session.flush()
@@ -127,7 +129,10 @@ class Turns:
             need_of(finding.kinds, finding.risk), finding.risk, finding.kinds, finding.why, turn.id
         )
         await self._effects.open(turned, matter)
-        self._answering.ask_about_danger(turned, self._understander.danger_words(finding))
+        words = self._understander.danger_words(finding)
+        self._answering.ask_about_danger(
+            turned, words, said="".join(finding.why), emergency=finding.risk is Risk.EMERGENCY
+        )
         # A form that was being filled in is not what matters now.
         turned.talk.dialogue = None
         turned.talk.version += 1
@@ -243,9 +248,11 @@ async def holder(session: AsyncSession, talk: Conversation) -> str | None:
     return worker.display_name if worker else None
 
 
-async def conversation(session: AsyncSession, token: str) -> Conversation:
-    """The conversation of a token; raises UnknownConversation."""
-    talk = await session.scalar(select(Conversation).where(Conversation.token == token))
+async def conversation(session: AsyncSession, token: str, *, lock: bool = False) -> Conversation:
+    """The conversation of a token, with `lock` for this transaction alone; raises UnknownConversation."""
+    found = select(Conversation).where(Conversation.token == token)
+    # What no store can carry is nobody's token either.
+    talk = await session.scalar(found.with_for_update() if lock else found) if token.isprintable() else None
     if talk is None:
         raise UnknownConversation
     return talk

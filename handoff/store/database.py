@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, Executable, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from handoff.model.errors import HandoffError
@@ -70,7 +70,7 @@ class Store:
         try:
             async with self._write() as session, session.begin():
                 yield session
-        except OperationalError as error:
+        except (OperationalError, InternalError) as error:
             raise plain_error(error) from error
 
     @asynccontextmanager

@@ -23,8 +23,8 @@ OPERATED = {"button", "link", "textbox", "combobox", "searchbox", "checkbox", "r
 async def test_a_spoken_trouble_is_heard_shown_answered_aloud_and_gets_a_number(
     visit: StationVisit, into_microphone: Record
 ) -> None:
-    await visit.say_aloud(await into_microphone("我想找社工帮忙，请社工来看看我。"))
-    await visit.tab.until_text("#heard", "社工")
+    await visit.say_aloud(await into_microphone("我想找人帮忙。"))
+    await visit.tab.until_text("#heard", "找人")
     await visit.answer("号码")
     assert re.fullmatch(r"\d{4}", await visit.tab.text("#number"))
     assert "青石村" in await visit.tab.text("#number-spoken")
@@ -37,8 +37,8 @@ async def test_a_spoken_trouble_is_heard_shown_answered_aloud_and_gets_a_number(
 async def test_words_recorded_while_the_button_is_held_are_heard_too(
     visit: StationVisit, into_microphone: Record
 ) -> None:
-    await visit.hold_and_say(await into_microphone("我的养老金这个月没有到账。"))
-    await visit.tab.until_text("#heard", "养老金")
+    await visit.hold_and_say(await into_microphone("我想找人帮忙。"))
+    await visit.tab.until_text("#heard", "找人")
     await visit.answer()
     await visit.heard_answer()
 
@@ -90,7 +90,7 @@ async def test_letters_grow_to_twice_their_size_and_stay_so(visit: StationVisit)
 async def test_a_whole_visit_needs_no_more_than_a_keyboard(
     visit: StationVisit, into_microphone: Record
 ) -> None:
-    seconds = await into_microphone("我的养老金这个月没有到账。")
+    seconds = await into_microphone("我想找人帮忙。")
     tab = visit.tab
     reached: list[str] = []
     while "talk" not in reached:
@@ -101,7 +101,7 @@ async def test_a_whole_visit_needs_no_more_than_a_keyboard(
     await visit.state("listening")
     await tab.until(f"new Promise((done) => setTimeout(() => done(true), {seconds * 1000}))")
     await tab.key(" ", "up")
-    await tab.until_text("#heard", "养老金")
+    await tab.until_text("#heard", "找人")
     await visit.heard_answer()
     while reached[-1] != "person":
         await tab.key("Tab")
