@@ -11,9 +11,10 @@ import structlog
 
 from connectors.settings import Settings
 from voice.audio import Sound, decode, to_wav
+from voice.choice import choose
 from voice.errors import VoiceError
 from voice.models import ModelStore
-from voice.recognise import Recogniser, Transcript, choose
+from voice.recognise import Recogniser, Transcript
 from voice.speak import Speaker
 
 log = structlog.get_logger()

@@ -103,8 +103,8 @@ def _show(scenario: Scenario, result: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.rule(Text(str(scenario.id)))
     for said, reply in zip(scenario.turns, result["replies"], strict=True):
-        console.print(Text(f"  人：{said or '（没有出声）'}", style="bold"))
-        console.print(Text(f"乡音：{reply or '（社工在跟这个人说话）'}"))
+        console.print(Text(f"  人：{said or '（没有出声）'}", style="bold"), soft_wrap=True)
+        console.print(Text(f"乡音：{reply or '（社工在跟这个人说话）'}"), soft_wrap=True)
     console.print(Text(_case_line(result["case"]), style="dim"))
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from connectors.settings import Settings
 from connectors.voices import DOMAIN_WORDS
 from voice.audio import decode, save_wav
+from voice.choice import choose
 from voice.errors import VoiceError
 from voice.model_table import REQUIRED, WANTED
 from voice.models import ModelStore
-from voice.recognise import choose
 from voice.speak import Speaker
 
 

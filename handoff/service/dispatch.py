@@ -50,7 +50,11 @@ _current: list["Dispatch"] = []
 async def _in_service(work: Callable[["Dispatch"], Coroutine[Any, Any, T]]) -> T:
     """Run on the service's own loop: recovered workflows wake up on a loop of the engine's."""
     dispatch = _current[0]
-    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(dispatch), dispatch.loop))
+    if asyncio.get_running_loop() is dispatch.loop:
+        return await work(dispatch)
+    return await asyncio.wrap_future(
+        asyncio.run_coroutine_threadsafe(dispatch.tracked(work(dispatch)), dispatch.loop)
+    )
 
 
 @DBOS.step(**_AGAIN)
@@ -153,6 +157,13 @@ class Dispatch:
         logging.getLogger("dbos").setLevel(logging.CRITICAL + 1)
         await asyncio.to_thread(DBOS.destroy)
         _current.clear()
+
+    async def tracked(self, work: Coroutine[Any, Any, T]) -> T:
+        """Work that `close` ends, and waits for, before the store is closed under it."""
+        task = asyncio.ensure_future(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await task
 
     async def announce(self, changes: Changes) -> None:
         """After a commit: tell who listens, start what must go out."""

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from voice_helpers import tone
 
+from voice.choice import choose, explain_choice
 from voice.errors import VoiceError
 from voice.model_table import Model, ModelFile
 from voice.models import ModelStore
-from voice.recognise import choose, explain_choice
 from voice.speak import Speaker
 
 BODY = b"a model's weights"

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from voice.audio import Sound, from_wav, to_pcm16, trim_to_speech
+from voice.choice import choose
 from voice.models import ModelStore
-from voice.recognise import Recogniser, choose
+from voice.recognise import Recogniser
 from voice.speak import Speaker
 from voice.vosk_engine import VoskRecogniser
 
