@@ -11,6 +11,7 @@ from connectors.supervisor import RasaSupervisor
 from connectors.voices import Voices
 from handoff.model.clock import Clock
 from handoff.model.danger import DangerScreen
+from handoff.model.hotlines import Hotlines
 from handoff.service.casework import Casework
 from handoff.service.dispatch import Dispatch
 from handoff.service.hub import Hub
@@ -79,7 +80,7 @@ async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = N
     store, hub, clock = open_store(settings), Hub(), clock or Clock()
     knows = understander(dialogue)
     dispatch = Dispatch(store, hub, clock)
-    turns = Turns(store, knows, dispatch, clock)
+    turns = Turns(store, knows, Hotlines.load(NLU_DATA / "hotlines.yaml"), dispatch, clock)
     casework, queue, workers = (
         Casework(store, knows.phrases, dispatch, clock),
         Queue(store, clock),

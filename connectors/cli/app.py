@@ -7,7 +7,6 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 
 from connectors.errors import ConnectorError
@@ -42,10 +41,12 @@ def run_command(arguments: list[str] | None = None) -> int:
     try:
         status = app(args=arguments, standalone_mode=False)
         return int(status) if isinstance(status, int) else 0
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "xiangyin"
+        print(f"xiangyin：用法不对：{error.format_message()} 请看 {command} --help", file=sys.stderr)
         return 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
         return 0
@@ -196,9 +197,13 @@ def train() -> None:
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """查一查：什么能用，什么缺了，怎么补。都好时退出码是 0。"""
-    from connectors.cli.doctor import examine
+    from connectors.cli.doctor import examine, report, settings_unread
 
-    raise typer.Exit(_run(examine(_settings(), as_json)))
+    try:
+        settings = _settings()
+    except ConnectorError as error:
+        raise typer.Exit(report([settings_unread(error)], as_json)) from error
+    raise typer.Exit(_run(examine(settings, as_json)))
 
 
 @app.command()

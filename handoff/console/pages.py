@@ -40,6 +40,7 @@ class Console:
             "acknowledge": lambda case, worker, _form: casework.acknowledge(case, worker),
             "release": lambda case, worker, _form: casework.release(case, worker),
             "reply": lambda case, worker, form: casework.reply(case, worker, form.get("text", "")),
+            "person": lambda case, worker, form: casework.name_person(case, worker, form.get("name", "")),
             "note": lambda case, worker, form: casework.note(case, worker, form.get("text", "")),
             "stage": lambda case, worker, form: casework.set_stage(case, worker, Stage(form["stage"]), form.get("reason", "")),
             "risk": lambda case, worker, form: casework.set_risk(case, worker, Risk(form["risk"]), form.get("reason", "")),

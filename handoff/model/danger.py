@@ -19,6 +19,10 @@ _LOOK_BACK, _LOOK_AHEAD, _REACH = 80, 60, 12
 
 _MIND = frozenset({DangerKind.SUICIDE, DangerKind.SELF_HARM})
 _HOME = frozenset({DangerKind.VIOLENCE, DangerKind.NEGLECT})
+# What speaks for a kind only in company: enough of it close together raises the kind, each sign counted once.
+_WEIGHT = {"wish": 3, "hint": 3, "means": 2, "trace": 2}
+_ENOUGH, _NEAR = 6, 160
+_COMPANY = {DangerKind.FRAUD: Risk.ATTENTION}
 _LOWER = {Risk.EMERGENCY: Risk.URGENT, Risk.URGENT: Risk.ATTENTION, Risk.ATTENTION: Risk.ATTENTION}
 
 Owner = TypeVar("Owner")
@@ -78,10 +82,10 @@ class DangerScreen:
                 if offset and match.start() < _LEAD:
                     continue
                 found = self._judge.weigh(sign, match, offset)
-                if found is None:
-                    doubt = True
-                else:
+                if found is not None:
                     raised.append(found)
+                elif sign.role != "trace":
+                    doubt = True
         return self._finding(text, raised, doubt, misheard, confidence)
 
     def _as_meant(self, plain: str) -> tuple[str, list[int]]:
@@ -112,9 +116,8 @@ class DangerScreen:
             kinds.add(DangerKind.ASR_DOUBT)
             risk = highest(risk, Risk.URGENT)
         why = self._why(text, kept)
-        return Finding(
-            risk, tuple(kind for kind in DangerKind if kind in kinds), why, doubt or len(kept) < len(raised)
-        )
+        doubt |= any(found not in kept and not _mere_hint(found) for found in raised)
+        return Finding(risk, tuple(kind for kind in DangerKind if kind in kinds), why, doubt)
 
     def _why(self, text: str, kept: list[_Raised]) -> tuple[str, ...]:
         if not kept:
@@ -129,26 +132,47 @@ class DangerScreen:
         return tuple(dict.fromkeys(text[places[start] : places[end - 1] + 1] for start, end in spans))
 
 
+def _mere_hint(found: _Raised) -> bool:
+    """Whether the sign is an everyday word unless others join it."""
+    return found.risk is Risk.ROUTINE and found.sign.role in ("hint", "trace")
+
+
 def _together(raised: list[_Raised]) -> tuple[Risk, list[_Raised]]:
-    """The risk of all signs together and those that count: hints count only in company."""
-    hints = [found for found in raised if found.sign.role == "hint"]
-    wishes = [found for found in raised if found.sign.role == "wish"]
-    means = [found for found in raised if found.sign.role == "means"]
-    risk = highest(*(found.risk for found in raised))
-    if _several(hints) or (hints and wishes):
-        return highest(risk, Risk.URGENT), raised
-    if wishes and means:
+    """The risk of all signs together and those that count: what is weak alone counts only in company."""
+    company = _company(raised)
+    risk = highest(*(found.risk for found in raised), *(level for level, _ in company))
+    wishes = any(found.sign.role == "wish" for found in raised)
+    if wishes and any(found.sign.role == "means" for found in raised):
         risk = Risk.EMERGENCY
-    elif risk is Risk.ROUTINE:
+    if risk is Risk.ROUTINE:
         return risk, []
-    silent = () if wishes else means
-    quiet = [*hints, *silent]
-    return risk, [found for found in raised if found.risk is not Risk.ROUTINE or found not in quiet]
+    loud = {id(found) for _, members in company for found in members}
+    for found in raised:
+        if found.risk is not Risk.ROUTINE or (wishes and found.sign.role in ("means", "hint")):
+            loud.add(id(found))
+    return risk, [found for found in raised if id(found) in loud]
 
 
-def _several(hints: list[_Raised]) -> bool:
-    """Whether two hints stand apart from each other in the text."""
-    return bool(hints) and max(hint.start for hint in hints) >= min(hint.end for hint in hints)
+def _company(raised: list[_Raised]) -> list[tuple[Risk, list[_Raised]]]:
+    """The weak signs that together are enough for their kind, with the risk they make."""
+    groups: list[tuple[Risk, list[_Raised]]] = []
+    weak = sorted((found for found in raised if found.sign.role), key=lambda found: found.start)
+    for kind in dict.fromkeys(kind for found in weak for kind in found.sign.kinds):
+        if members := _close([found for found in weak if kind in found.sign.kinds]):
+            groups.append((_COMPANY.get(kind, Risk.URGENT), members))
+    return groups
+
+
+def _close(weak: list[_Raised]) -> list[_Raised]:
+    """The first signs of one kind, in the order of the text, that stand close together and weigh enough."""
+    near: dict[str, _Raised] = {}
+    for found in weak:
+        near = {name: other for name, other in near.items() if found.start - other.start <= _NEAR}
+        if all(found.start >= other.end for other in near.values()):
+            near[found.sign.name] = found
+        if sum(_WEIGHT[other.sign.role] for other in near.values()) >= _ENOUGH:
+            return list(near.values())
+    return []
 
 
 def _windows(text: str) -> Iterator[tuple[int, str]]:

@@ -36,7 +36,7 @@ CUES = (
     "self",
     "gone",
 )
-_ROLES = ("", "wish", "means", "hint")
+_ROLES = ("", "wish", "means", "hint", "trace")
 _IN_CLAUSE = "[^，。？]"
 _ANYWHERE = "."
 

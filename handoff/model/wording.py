@@ -1,5 +1,6 @@
 """Brings an utterance into the form the danger lexicon is written in, one character for one."""
 
+import re
 import unicodedata
 
 SOFT = "，"
@@ -13,6 +14,10 @@ _PUNCTUATION = (
     | dict.fromkeys(map(ord, "?？﹖"), ASK)
 )
 _HESITATION = "呃嗯"
+# A word of hesitation between two pauses splits no clause; after a "no" it may: 没有，呃，我喝了.
+_FALTER = re.compile(
+    r"(?<![没有不是别])[，,、…—\s]+(?:(?:呃|嗯|那个|这个|就是|怎么说|哎|唉|啊|额|哦)[，,、…—\s]+)+"
+)
 
 
 class Alphabet(dict[int, str | None]):
@@ -38,8 +43,13 @@ class Alphabet(dict[int, str | None]):
 
     def plain(self, text: str) -> str:
         """The text without blanks, signs and hesitations, with three kinds of boundary left in it."""
-        return text.translate(self)
+        return _smooth(text).translate(self)
 
     def places(self, text: str) -> list[int]:
         """For each character of `plain(text)`, where it stands in `text`."""
-        return [place for place, char in enumerate(text) if self[ord(char)] is not None]
+        return [place for place, char in enumerate(_smooth(text)) if self[ord(char)] is not None]
+
+
+def _smooth(text: str) -> str:
+    """The text with faltering pauses blanked, one blank for one character."""
+    return _FALTER.sub(lambda match: " " * len(match.group()), text)

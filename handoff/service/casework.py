@@ -16,7 +16,7 @@ from handoff.service.opening import OPEN, Desk, open_cases
 from handoff.service.phrases import Phrases
 from handoff.service.replying import add_reply
 from handoff.store.database import Store, rows_changed
-from handoff.store.tables import Case, Conversation, Task, Worker
+from handoff.store.tables import Case, Conversation, Person, Task, Worker
 
 MAX_REPLY = 2000  # characters a worker may send at once
 
@@ -83,6 +83,20 @@ class Casework:
         words = _needed(text, "还没写备注。")
         async with self._act(case_id, worker_id) as act:
             self._desk.record(act.session, act.case, "noted", worker_id=worker_id, content={"text": words})
+
+    async def name_person(self, case_id: int, worker_id: int, name: str) -> None:
+        """Put on record whom the case is about (服务对象)."""
+        name = _needed(name, "还没写姓名。")[:40]
+        async with self._mine(case_id, worker_id) as act:
+            person = Person(
+                village_id=act.case.village_id,
+                name=name,
+                created_at=self._clock.now(),
+            )
+            act.session.add(person)
+            await act.session.flush()
+            act.case.person_id = act.talk.person_id = person.id
+            self._desk.record(act.session, act.case, "person_named", worker_id=worker_id)
 
     async def set_risk(self, case_id: int, worker_id: int, risk: Risk, reason: str) -> None:
         """Raise or lower the risk; lowering needs a reason."""

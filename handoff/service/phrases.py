@@ -82,6 +82,11 @@ class Phrases:
         entry = self._table["questions"][key]
         return Question(entry["say"], Risk(entry["raises"] or Risk.ROUTINE))
 
+    def numbers(self) -> set[str]:
+        """Every number that these words may have shown."""
+        entries = self._table["danger"].values()
+        return {str(entry[key]) for entry in entries for key in entry if key.endswith("call") and entry[key]}
+
     def fixed(self) -> list[str]:
         """Every sentence without a place to fill: what can be rendered ahead as speech."""
         return [text for text in _texts(self._table) if "{" not in text and len(text) > 3]

@@ -53,6 +53,7 @@ EVENT_ZH = {
     "acknowledged": "看到警报",
     "replied": "答复了服务对象",
     "noted": "备注",
+    "person_named": "登记服务对象",
     "risk_set": "改风险",
     "stage_set": "改阶段",
     "released": "交回助手应答",

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handoff.model.clock import Clock
 from handoff.model.danger import Finding
 from handoff.model.errors import HandoffError
+from handoff.model.hotlines import Hotlines
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
 from handoff.model.triage import need_of
 from handoff.model.words import DangerKind, Need, Risk
@@ -41,10 +42,15 @@ class UnknownConversation(HandoffError):
 class Turns:
     """Takes utterances; every one accepted is stored before anything else is asked."""
 
-    def __init__(self, store: Store, understander: Understander, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, understander: Understander, hotlines: Hotlines, dispatch: Dispatch, clock: Clock
+    ) -> None:
         self._store = store
         self._understander = understander
         self._phrases = understander.phrases
+        self._hotlines = hotlines
+        for number in self._phrases.numbers():
+            hotlines.find(number)
         self._dispatch = dispatch
         self._clock = clock
         self._desk = Desk(clock)
@@ -109,7 +115,6 @@ class Turns:
         """Danger is answered, and a held conversation passed on, in the very transaction that stores the words."""
         if finding.risk.rank > Risk(talk.risk).rank:
             talk.risk = finding.risk
-        changes.conversations.add(talk.id)
         turned = Turned(session, talk, turn.id, finding.risk, changes, Composed())
         danger = finding.risk.at_least(Risk.URGENT)
         if danger:
@@ -193,7 +198,6 @@ class Turns:
                 await session.rollback()
                 return None
             talk.version += 1
-            changes.conversations.add(talk.id)
             turned = Turned(session, talk, accepted.turn.id, accepted.finding.risk, changes, Composed())
             await self._answering.compose(turned, accepted, answer, need)
             reply = await self._add_reply(session, talk, turned.composed, accepted.turn.id)
@@ -221,13 +225,15 @@ class Turns:
         self, session: AsyncSession, talk: Conversation, composed: Composed, turn_id: int | None
     ) -> Reply:
         """The first attempt to deliver it is the answer to the request itself."""
+        now = self._clock.now()
+        call = self._hotlines.to_call(composed.call, now)
         shown: dict[str, Any] = {
             "number": composed.number,
             "village": composed.village,
-            "call": composed.call,
+            "call": call,
             "stop": composed.stop,
         }
-        reply, _ = await add_reply(session, talk, composed.text, self._clock.now(), turn_id=turn_id, **shown)
+        reply, _ = await add_reply(session, talk, composed.text, now, turn_id=turn_id, **shown)
         return reply
 
 

@@ -50,7 +50,7 @@ class Person(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     village_id: Mapped[int | None] = mapped_column(ForeignKey("villages.id"))
     name: Mapped[Any] = mapped_column(Sealed)
-    phone: Mapped[Any] = mapped_column(Sealed)
+    phone: Mapped[Any] = mapped_column(Sealed, nullable=True)
     created_at: Mapped[datetime]
 
 

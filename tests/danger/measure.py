@@ -3,8 +3,8 @@
 Found: danger lines that reach at least urgent; level and kinds: as the line asks; false alarms: everyday lines
 (routine or attention) that reach urgent. Speed: lines a second over all lines, on one core.
 
-`--nlu` takes the training sentences instead, every second one: the even ones are for reading and tuning, the odd
-ones for rates only, so `--show` keeps silent there. Their intents give the truth: emergency, crisis and abuse must
+`--nlu` takes the training sentences instead, every second one, counted from 0: the even ones are for reading and
+tuning, the odd ones for rates only, so `--show` keeps silent there. Their intents give the truth: emergency, crisis and abuse must
 reach urgent, fraud at least attention (asked before acting), all others stay below urgent.
 """
 
@@ -44,7 +44,7 @@ def lines(path: Path) -> list[Line]:
 
 
 def spoken(path: Path, half: str) -> list[str]:
-    """The odd (1st, 3rd, ...) or even sentences of one file of training sentences, without its entity marks."""
+    """The odd (1, 3, ...) or even (0, 2, ...) sentences of one file of training sentences."""
     page = yaml.safe_load(path.read_text(encoding="utf-8"))
     said = [
         line.strip()[2:].strip()
@@ -52,7 +52,7 @@ def spoken(path: Path, half: str) -> list[str]:
         for line in entry.get("examples", "").splitlines()
         if line.strip().startswith("- ")
     ]
-    return said[half == "even" :: 2]
+    return said[half == "odd" :: 2]
 
 
 def measure(screen: DangerScreen, rows: list[Line], show: bool) -> dict[str, float]:
