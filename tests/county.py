@@ -20,13 +20,16 @@ from sqlalchemy import select, update
 from strict_double import StrictDouble, strict_double
 
 from connectors.rasa_client import RasaClient
-from connectors.root import Domain, Service, domain
+from connectors.root import NLU_DATA, Domain, Service, domain, understander
 from connectors.server import build_app
 from connectors.settings import Settings
 from connectors.voices import Voices
 from handoff.model.clock import MovedClock
+from handoff.model.hotlines import Hotlines
 from handoff.model.nouns import Opening, Outcome, Utterance
 from handoff.model.words import Channel, Speaker
+from handoff.service.turns import Turns
+from handoff.store.database import Store
 from handoff.store.tables import Case, CaseEvent, Conversation, Notice, Reply, Station, Turn, Village, Worker
 
 Row = TypeVar("Row")
@@ -123,6 +126,17 @@ class County:
     async def notices(self, case: Case) -> list[Notice]:
         """The attempts to tell workers of a case."""
         return await self.rows(Notice, Notice.case_id == case.id)
+
+    def elsewhere(self, store: Store) -> Turns:
+        """What another process would have: in common with us nothing but the database."""
+        hotlines = Hotlines.load(NLU_DATA / "hotlines.yaml")
+        return Turns(store, understander(self.client), hotlines, self.domain.dispatch, self.clock)
+
+    def at_hour(self, hour: int) -> None:
+        """Put the county's clock to this hour of today."""
+        self.clock.offset *= 0
+        now = self.clock.now().astimezone()
+        self.clock.offset = now.replace(hour=hour, minute=0) - now
 
     async def claimed(self, token: str, account: Account) -> Case:
         """The only case of a conversation, claimed by this worker."""

@@ -42,9 +42,7 @@ def run_command(arguments: list[str] | None = None) -> int:
         status = app(args=arguments, standalone_mode=False)
         return int(status) if isinstance(status, int) else 0
     except typer.TyperException as error:
-        context = getattr(error, "ctx", None)
-        command = context.command_path if context else "xiangyin"
-        print(f"xiangyin：用法不对：{error.format_message()} 请看 {command} --help", file=sys.stderr)
+        _explain_usage(error)
         return 2
     except (typer.Abort, KeyboardInterrupt):
         return 130
@@ -57,6 +55,13 @@ def run_command(arguments: list[str] | None = None) -> int:
 
         print(f"xiangyin：{explain_os_error(error).message}", file=sys.stderr)
     return 1
+
+
+def _explain_usage(error: typer.TyperException) -> None:
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "xiangyin"
+    if message := error.format_message():  # without one the help itself has been printed
+        print(f"xiangyin：用法不对：{message} 请看 {command} --help", file=sys.stderr)
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
@@ -90,7 +95,7 @@ def understand() -> None:
 @app.command()
 def screen() -> None:
     """只做险情筛查：一行一行读，一行一个 JSON。不用 Rasa，也不用网络。"""
-    from connectors.cli.lines import screen_lines
+    from connectors.cli.screen import screen_lines
 
     screen_lines()
 

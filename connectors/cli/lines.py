@@ -1,89 +1,21 @@
-"""Commands that read lines: one JSON object for each, in order, an empty line too."""
+"""The full understanding of lines: one JSON object for each, in order, an empty line too."""
 
 import asyncio
-import contextlib
-import json
-import os
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import aiohttp
 
+from connectors.cli.streams import print_json, stdin_lines
 from connectors.errors import ConnectorError
-from connectors.root import danger_screen, understander
+from connectors.root import understander
 from connectors.settings import Settings
 from connectors.trial import own_rasa
 
 AT_ONCE = 4
 """So many lines are on their way at the same time; the answers keep the order of the lines."""
-READ_AHEAD = 64
 
 Ask = Callable[[str], Coroutine[Any, Any, dict[str, Any]]]
-
-# JSON lets these stand in a string, but much that reads line by line takes them for the end of a line.
-_LINE_ENDS = str.maketrans({"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
-
-
-def print_json(fields: dict[str, Any]) -> None:
-    """One object on one line, at once."""
-    sys.stdout.write(json.dumps(fields, ensure_ascii=False).translate(_LINE_ENDS) + "\n")
-    sys.stdout.flush()
-
-
-def screen_lines() -> None:
-    """The danger screen alone."""
-    screen = danger_screen()
-    for text in _lines():
-        found = screen.screen(text)
-        print_json({"text": text, "risk": found.risk, "kinds": [*found.kinds], "why": [*found.why]})
-
-
-async def stdin_lines() -> AsyncIterator[str]:
-    """The lines of standard input as they come; raises OSError where it can't be read.
-
-    Read by a daemon thread: a thread of the loop's pool would keep Ctrl-C waiting for the next line.
-    """
-    loop, room = asyncio.get_running_loop(), threading.Semaphore(READ_AHEAD)
-    queue: asyncio.Queue[str | OSError | None] = asyncio.Queue()
-
-    def tell(one: str | OSError | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody listens any more
-            loop.call_soon_threadsafe(queue.put_nowait, one)
-
-    def read() -> None:
-        try:
-            for text in _lines():
-                room.acquire()
-                tell(text)
-        except OSError as error:
-            tell(error)
-        tell(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    while (text := await queue.get()) is not None:
-        if isinstance(text, OSError):
-            raise text
-        room.release()
-        yield text
-
-
-def _lines() -> Iterator[str]:
-    """Without `sys.stdin`, whose lock a thread that waits for input would still hold at the program's end."""
-    pieces: list[bytes] = []
-    while block := os.read(0, 65536):
-        *ended, rest = block.split(b"\n")
-        for piece in ended:
-            yield _text(b"".join([*pieces, piece]))
-            pieces = []
-        pieces.append(rest)
-    if last := b"".join(pieces):
-        yield _text(last)
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").removesuffix("\r")
 
 
 async def understand_lines(settings: Settings) -> None:

@@ -13,7 +13,7 @@ import yaml
 from rich.console import Console
 from rich.text import Text
 
-from connectors.cli.lines import print_json
+from connectors.cli.streams import print_json
 from connectors.errors import ConnectorError
 from connectors.seed import STATION
 from connectors.settings import Settings

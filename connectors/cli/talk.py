@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import numpy as np
 
-from connectors.cli.lines import ask_service, print_json, running_service, service_session, stdin_lines
+from connectors.cli.lines import ask_service, running_service, service_session
 from connectors.cli.speech import model_store
+from connectors.cli.streams import print_json, stdin_lines
 from connectors.errors import ConnectorError
 from connectors.settings import Settings, read_settings
 from connectors.trial import own_rasa, trial

@@ -57,6 +57,13 @@ async def _in_service(work: Callable[["Dispatch"], Coroutine[Any, Any, T]]) -> T
     )
 
 
+def _end_with_service() -> None:
+    """The engine shields its workflows and would let them outlive the store; `close` ends ours, which the next start takes up."""
+    task = asyncio.current_task()
+    if task is not None and asyncio.get_running_loop() is _current[0].loop:
+        _current[0].own(task)
+
+
 @DBOS.step(**_AGAIN)
 async def _attempt(notice_id: int) -> dict[str, Any]:
     return await _in_service(lambda dispatch: dispatch.attempt(notice_id))
@@ -75,6 +82,7 @@ async def _finish(turn_id: int) -> None:
 @DBOS.workflow(name="deliver_notice")
 async def _deliver_notice(notice_id: int) -> str:
     """Attempt after attempt, further and further apart, until delivered or given up."""
+    _end_with_service()
     while True:
         outcome = await _attempt(notice_id)
         if outcome["next"] is None:
@@ -85,11 +93,13 @@ async def _deliver_notice(notice_id: int) -> str:
 
 @DBOS.workflow(name="fire_timer")
 async def _fire_timer(timer_id: int) -> None:
+    _end_with_service()
     await _fire(timer_id)
 
 
 @DBOS.workflow(name="finish_turn")
 async def _finish_turn(turn_id: int) -> None:
+    _end_with_service()
     await _finish(turn_id)
 
 
@@ -161,9 +171,13 @@ class Dispatch:
     async def tracked(self, work: Coroutine[Any, Any, T]) -> T:
         """Work that `close` ends, and waits for, before the store is closed under it."""
         task = asyncio.ensure_future(work)
+        self.own(task)
+        return await task
+
+    def own(self, task: "asyncio.Future[Any]") -> None:
+        """Let `close` end this task and wait for it."""
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await task
 
     async def announce(self, changes: Changes) -> None:
         """After a commit: tell who listens, start what must go out."""
@@ -311,11 +325,7 @@ class Dispatch:
         if workflow_id in self._started:
             return
         with SetWorkflowID(workflow_id):
-            handle = await DBOS.start_workflow_async(workflow, row_id)
-        task = getattr(handle, "task", None)  # none where the engine knows the workflow from before
-        if task is not None:
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            await DBOS.start_workflow_async(workflow, row_id)
         self._started.add(workflow_id)
 
     async def _flush(self) -> None:

@@ -9,10 +9,8 @@ from cast import BEATEN, CHEST, DARK, DARK_WITH_MEANS, LIN, SALT, ZHOU
 from county import County, until
 from strict_double import answer, effect
 
-from connectors.root import understander
 from handoff.model.nouns import Utterance
-from handoff.model.words import Risk
-from handoff.service.turns import Turns
+from handoff.model.words import Risk, Stage
 from handoff.store.database import Store
 from handoff.store.tables import Case, Task, Timer
 
@@ -32,6 +30,7 @@ async def test_a_case_stands_with_everything_and_rasa_was_never_asked(
     county: County, text: str, risk: str, need: str, call: str, minutes: int
 ) -> None:
     county.client.url = ""
+    county.at_hour(12)
     token = await county.begin()
     outcome = await county.say(token, text)
     case = await county.case(token)
@@ -91,13 +90,20 @@ async def test_danger_in_the_middle_of_a_form_leaves_the_form(county: County) ->
 
 
 async def test_what_the_screen_missed_but_the_dialogue_took_for_danger_opens_a_case(county: County) -> None:
+    county.at_hour(12)
     token = await county.begin()
     county.rasa.script["日子到头了"] = answer("我听着呢。", need="crisis", intent="crisis")
     outcome = await county.say(token, "日子到头了")
     case = await county.case(token)
     assert (case.need, case.risk) == ("crisis", "urgent")
     assert outcome.reply is not None and outcome.reply.call == "12356"
-    assert len(await county.notices(case)) == 2
+    assert len({notice.worker_id for notice in await county.notices(case)}) == 2
+
+
+async def test_at_night_the_number_shown_is_one_that_answers(county: County) -> None:
+    county.at_hour(3)
+    outcome = await county.say(await county.begin(), DARK)
+    assert outcome.reply is not None and outcome.reply.call == "120"
 
 
 async def test_risk_only_rises_in_a_conversation(county: County) -> None:
@@ -139,7 +145,7 @@ async def test_the_same_danger_said_again_alerts_nobody_twice(county: County) ->
 
 async def test_many_writers_open_one_case(county: County) -> None:
     token, stores = await county.begin(), [Store(county.settings.store_url) for _ in range(3)]
-    many = [Turns(store, understander(county.client), county.domain.dispatch, county.clock) for store in stores]
+    many = [county.elsewhere(store) for store in stores]
     try:
         outcomes = await asyncio.gather(
             *(many[n % 3].take(Utterance(token, f"w{n}", CHEST)) for n in range(12))
@@ -156,8 +162,6 @@ async def test_a_new_case_is_opened_when_the_old_one_has_ended(county: County) -
     token = await county.begin()
     await county.say(token, CHEST)
     case = await county.claimed(token, LIN)
-    from handoff.model.words import Stage
-
     await county.domain.casework.close(case.id, county.id_of(LIN), Stage.CLOSED, "送到卫生院了")
     await county.say(token, CHEST)
     old, new = await county.cases(token)

@@ -6,6 +6,8 @@ import pytest
 from cast import BEATEN, CHEST, DARK, LIN, SALT, ZHOU
 from county import County
 
+from handoff.model.words import Stage
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
@@ -56,7 +58,10 @@ async def test_urgent_danger_opens_a_case_and_leaves_the_words_to_the_worker(cou
     outcome = await county.say(token, DARK)
     assert outcome.reply is None
     crisis = next(case for case in await county.cases(token) if case.need == "crisis")
-    assert len(await county.notices(crisis)) == 2
+    assert {notice.worker_id for notice in await county.notices(crisis)} == {
+        county.id_of(LIN),
+        county.id_of(ZHOU),
+    }
 
 
 async def test_a_repeat_of_held_words_is_still_held(county: County) -> None:
@@ -83,8 +88,6 @@ async def test_one_worker_does_not_give_back_what_another_holds(county: County) 
 
 
 async def test_the_conversation_stays_held_while_another_claimed_case_is_open(county: County) -> None:
-    from handoff.model.words import Stage
-
     token = await _held(county)
     await county.say(token, CHEST)
     first, second = await county.cases(token)

@@ -1,16 +1,14 @@
 """A turn is stored before anything else is asked, and a message counts once however often it comes."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from cast import CHEST, SALT
+from cast import CHEST, SALT, XIAOMEI
 from county import County, until
+from strict_double import answer
 
-from connectors.root import understander
 from handoff.model.errors import HandoffError
 from handoff.model.nouns import Utterance
-from handoff.service.turns import Turns
 from handoff.store.database import Store
 from handoff.store.tables import Notice, Reply
 
@@ -107,7 +105,7 @@ async def test_twenty_at_once_of_one_message_are_one_turn(county: County, text: 
 @pytest.mark.parametrize("text", [SALT, CHEST])
 async def test_two_processes_give_one_reply_to_one_message(county: County, text: str) -> None:
     token, stores = await county.begin(), [Store(county.settings.store_url) for _ in range(2)]
-    both = [_turns(county, store) for store in stores]
+    both = [county.elsewhere(store) for store in stores]
     try:
         outcomes = await asyncio.gather(
             *(turns.take(Utterance(token, "shared", text)) for turns in both for _ in range(5))
@@ -122,26 +120,15 @@ async def test_two_processes_give_one_reply_to_one_message(county: County, text:
     assert len(await county.cases(token)) == (1 if text == CHEST else 0)
 
 
-def _turns(county: County, store: Store) -> Turns:
-    """What another process would have: nothing in common but the database."""
-    return Turns(store, understander(county.client), county.domain.dispatch, county.clock)
-
-
 async def test_answers_of_one_conversation_come_in_order_and_hand_the_state_on(county: County) -> None:
     token = await county.begin()
     texts = [f"买第{n}样东西" for n in "一二三四"]
     for n, text in enumerate(texts):
-        county.rasa.script[text] = _with_state({"step": n})
+        county.rasa.script[text] = answer("好。", state={"step": n})
     await asyncio.gather(*(county.say(token, text) for text in texts))
     states = [body["state"] for body in county.rasa.asked]
     order = [texts.index(body["text"]) for body in county.rasa.asked]
     assert states == [None, *({"step": n} for n in order[:-1])]
-
-
-def _with_state(state: dict[str, Any]) -> dict[str, Any]:
-    from strict_double import answer
-
-    return answer("好。", state=state)
 
 
 @pytest.mark.parametrize("token", ["nobody", "", "\x00", "\ud800", "x" * 10_000])
@@ -152,8 +139,6 @@ async def test_an_unknown_conversation_is_told_so(county: County, token: str) ->
 
 
 async def test_the_dialogue_is_told_who_speaks_and_how(county: County) -> None:
-    from cast import XIAOMEI
-
     token = await county.begin(XIAOMEI)
     await county.say(token, SALT)
     assert county.rasa.asked[-1]["metadata"] == {"channel": "kiosk", "speaker": "family"}
