@@ -85,7 +85,7 @@ class Console:
         self._brake.succeeded(f"name:{name}", address)
         response = web.HTTPSeeOther("/console/queue")
         set_cookie(request, response, COOKIE, token)
-        return response
+        raise response
 
     async def _sign_out(self, request: web.Request) -> web.StreamResponse:
         who = await signed_in(request, self._workers)
@@ -93,7 +93,7 @@ class Console:
         await self._workers.sign_out(request.cookies[COOKIE])
         response = web.HTTPSeeOther("/console/sign-in")
         response.del_cookie(COOKIE, path="/console")
-        return response
+        raise response
 
     # -- looking ---------------------------------------------------------------------------------------
 

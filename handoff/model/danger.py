@@ -1,6 +1,7 @@
 """The deterministic danger screen: signs from the lexicon, judged by negation, time, person and object."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,10 @@ _COMPANY = {DangerKind.FRAUD: Risk.ATTENTION}
 _LOWER = {Risk.EMERGENCY: Risk.URGENT, Risk.URGENT: Risk.ATTENTION, Risk.ATTENTION: Risk.ATTENTION}
 
 Owner = TypeVar("Owner")
+
+
+_ENOUGH = 20
+"""A sign that has raised the risk so often in one text adds nothing more, and a text may repeat it without end."""
 
 
 @dataclass(frozen=True)
@@ -74,16 +79,18 @@ class DangerScreen:
         plain = self._alphabet.plain(text)
         clean, misheard = self._as_meant(plain)
         raised: list[_Raised] = []
+        times: Counter[int] = Counter()
         doubt = any(word in clean for word in self._watch)
         for offset, window in _windows(clean):
             masked = self._mask(window)
             doubt |= masked != window
             for sign, match in self._signs.hits(masked):
-                if offset and match.start() < _LEAD:
+                if (offset and match.start() < _LEAD) or times[id(sign)] >= _ENOUGH:
                     continue
                 found = self._judge.weigh(sign, match, offset)
                 if found is not None:
                     raised.append(found)
+                    times[id(sign)] += 1
                 elif sign.role != "trace":
                     doubt = True
         return self._finding(text, raised, doubt, misheard, confidence)
@@ -109,14 +116,17 @@ class DangerScreen:
         kinds = {kind for found in kept for kind in found.sign.kinds}
         if any(found.other for found in kept):
             kinds.add(DangerKind.THIRD_PARTY)
-        if any(found.start <= place < found.end for found in kept for place in misheard):
+        heard_in = {place for found in kept for place in range(found.start, found.end)} if misheard else set()
+        if not heard_in.isdisjoint(misheard):
             kinds.add(DangerKind.ASR_DOUBT)
         unsure = not confidence >= UNSURE_BELOW
         if unsure and (doubt or raised):
             kinds.add(DangerKind.ASR_DOUBT)
             risk = highest(risk, Risk.URGENT)
         why = self._why(text, kept)
-        doubt |= any(found not in kept and not _mere_hint(found) for found in raised)
+        # By identity: a text of 100,000 characters may hold 20,000 signs, too many to compare each with each.
+        held = {id(found) for found in kept}
+        doubt |= any(id(found) not in held and not _mere_hint(found) for found in raised)
         return Finding(risk, tuple(kind for kind in DangerKind if kind in kinds), why, doubt)
 
     def _why(self, text: str, kept: list[_Raised]) -> tuple[str, ...]:

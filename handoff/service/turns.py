@@ -162,7 +162,10 @@ class Turns:
     async def _answer(self, accepted: Accepted) -> Outcome:
         """In the order of the conversation: one answer at a time, since each goes on from the last."""
         lock = self._locks.setdefault(accepted.talk.id, asyncio.Lock())
+        has_waited = lock.locked()
         async with lock:
+            if has_waited:
+                accepted = await self._reload(accepted.turn.id)
             while True:
                 outcome = await self._finish(accepted, await self._ask(accepted))
                 if outcome is not None:
@@ -172,7 +175,7 @@ class Turns:
     async def _ask(self, accepted: Accepted) -> DialogueAnswer | None:
         """None where the engine gave nothing usable; then a person is asked instead."""
         turn, talk = accepted.turn, accepted.talk
-        if not turn.text:
+        if not turn.text or turn.state != "received":
             return None
         try:
             answer = await self._understander.ask(

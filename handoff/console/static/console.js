@@ -71,6 +71,13 @@ function renewCase() {
   renewRegion($("case-head"), `${base}head`);
 }
 
+/** Whether words have reached the person is nobody's news: it is looked up while some are on their way. */
+function watchDelivery() {
+  setInterval(() => {
+    if ($("conversation").querySelector("[data-under-way]") && !document.hidden) renewCase();
+  }, 2000);
+}
+
 let renewing = 0;
 const changedCases = new Set();
 
@@ -331,7 +338,10 @@ function begin() {
   keepDrafts();
   riskReason();
   showSound();
-  if ($("conversation")) stayAtEnd($("conversation"));
+  if ($("conversation")) {
+    stayAtEnd($("conversation"));
+    watchDelivery();
+  }
   follow();
   renewQueue();
 }
