@@ -79,7 +79,7 @@ def _read(answer: Any) -> DialogueAnswer:
         if not (texts or effects) or not (state is None or isinstance(state, dict)):
             raise DialogueError("empty", "对话引擎什么也没说。")
         return DialogueAnswer(
-            Need(answer["need"]), str(answer["intent"]), float(answer["confidence"]), texts, effects, state
+            _need(answer, effects), str(answer["intent"]), float(answer["confidence"]), texts, effects, state
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DialogueError("garbage", "对话引擎答得不成样子。") from error

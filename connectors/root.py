@@ -68,7 +68,7 @@ def understander(dialogue: Dialogue) -> Understander:
 
 def open_store(settings: Settings) -> Store:
     """The store, brought to its newest form."""
-    settings.at().mkdir(parents=True, exist_ok=True)
+    settings.at().mkdir(mode=0o700, parents=True, exist_ok=True)
     use_key(settings.key)
     migrate(settings.store_url)
     return Store(settings.store_url)

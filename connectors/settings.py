@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     def _kept_secret(self, name: str, fresh: str) -> str:
         path = self.at(name)
         try:
-            self.data.mkdir(parents=True, exist_ok=True)
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(fresh)
         except FileExistsError:
@@ -122,4 +122,5 @@ def read_settings(**given: object) -> Settings:
         raise ConnectorError("bad_settings", f"设置不对：{wrong}。请检查环境变量和 .env 文件。") from error
     settings.data = (ROOT / settings.data).resolve()
     settings.rasa_models = (ROOT / settings.rasa_models).resolve()
+    settings.models = (ROOT / settings.models.expanduser()).resolve()
     return settings

@@ -16,7 +16,7 @@ MAX_BODY = 2 * 1024 * 1024  # bytes; 100,000 characters of text fit, and nothing
 
 _STATUS = {
     "unknown_conversation": 404, "no_such_case": 404, "no_such_reply": 404, "bad_request": 400, "too_long": 413, "not_allowed": 403,
-    "disk_full": 507, "read_only": 507, "busy": 503, "store_down": 503, "wrong_key": 503, "model_missing": 503, "truncated_model": 503, "engine_failed": 503,
+    "disk_full": 507, "read_only": 507, "busy": 503, "store_down": 503, "wrong_key": 503, "damaged": 503, "model_missing": 503, "truncated_model": 503, "engine_failed": 503,
 }  # fmt: skip
 
 _POLICY = "default-src 'self'; style-src 'self'; script-src 'self'; img-src 'self' data:; media-src 'self' blob:; frame-ancestors 'none'; form-action 'self'; base-uri 'none'"
@@ -65,9 +65,9 @@ async def json_body(request: web.Request) -> dict[str, Any]:
 
 
 def text_field(body: dict[str, Any], name: str, *, longest: int, empty: bool = False) -> str:
-    """A string field of a request; raises ConnectorError bad_request or too_long."""
+    """A string field of a request, with `empty` any words at all; raises ConnectorError bad_request or too_long."""
     value = body.get(name)
-    if not isinstance(value, str) or (not value and not empty):
+    if not isinstance(value, str) or not (empty or (value and value.isprintable())):
         raise ConnectorError("bad_request", f"请求里缺 {name}。")
     if len(value) > longest:
         raise ConnectorError("too_long", "这段话太长了，请分几次说。")

@@ -1,13 +1,10 @@
 """Real databases and a real engine for the tests of the domain; one county for a file, a talk of its own for a test."""
 
-import asyncio
 import shutil
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
-from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest

@@ -250,7 +250,7 @@ class Browser:
 
     async def act(self, case_id: int, verb: str, **fields: str) -> Answer:
         """Send one of the case page's forms."""
-        csrf = (await self.get(f"/console/queue")).csrf
+        csrf = (await self.get("/console/queue")).csrf
         return await self.post(f"/console/cases/{case_id}/{verb}", data={"csrf": csrf, **fields})
 
     @asynccontextmanager

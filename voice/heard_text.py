@@ -1,10 +1,10 @@
 """Tidying what recognisers print: script, spaces, and words nobody said."""
 
 import re
-import warnings
-from collections.abc import Callable
 from difflib import SequenceMatcher
 from functools import cache
+
+from opencc import OpenCC
 
 _CJK = r"\u3400-\u9fff\uf900-\ufaff\u3000-\u303f\uff00-\uffef"
 _SPACE_BESIDE_CJK = re.compile(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
@@ -22,19 +22,12 @@ _FASTEST = 11.0
 
 def tidy(text: str) -> str:
     """Simplified Chinese, no spaces beside Chinese characters or around the whole."""
-    return _SPACE_BESIDE_CJK.sub("", _converter()(text, "zh-cn")).strip()
+    return _SPACE_BESIDE_CJK.sub("", _simplified().convert(text)).strip()
 
 
 @cache
-def _converter() -> Callable[[str, str], str]:
-    # zhconv leaves its dictionary's file to the garbage collector, and may import pkg_resources.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from zhconv import convert
-
-        convert("国", "zh-cn")
-    ready: Callable[[str, str], str] = convert
-    return ready
+def _simplified() -> OpenCC:
+    return OpenCC("t2s")
 
 
 def words_only(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import sys
 
 from connectors.cli.app import run_command
@@ -10,6 +11,8 @@ from connectors.cli.app import run_command
 def main() -> None:
     """Run the command line; exit status 0, or 1 with one plain sentence on standard error."""
     _open_standard_streams()
+    # Being ended is like Ctrl-C: a command first ends the processes that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(run_command())
 
 

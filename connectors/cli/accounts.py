@@ -52,6 +52,21 @@ async def list_all(settings: Settings, as_json: bool) -> None:
         )
 
 
+async def new_password(settings: Settings, name: str) -> None:
+    """Set and print a new password once."""
+    password = secrets.token_urlsafe(9)
+    async with _workers(settings) as workers:
+        await workers.set_password(name, password)
+    print(f"{name} 的新密码 {password}  （密码只显示这一次）")
+
+
+async def set_duty(settings: Settings, name: str, on: bool) -> None:
+    """On or off duty."""
+    async with _workers(settings) as workers:
+        await workers.set_duty(name, on)
+    print(f"{name}：{'值班' if on else '休息'}")
+
+
 async def disable(settings: Settings, name: str) -> None:
     """Shut an account."""
     async with _workers(settings) as workers:

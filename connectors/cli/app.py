@@ -25,7 +25,9 @@ app = typer.Typer(
 models = typer.Typer(help="语音模型：看有哪些、下载。", no_args_is_help=True)
 worker = typer.Typer(help="社工和志愿者的账号。", no_args_is_help=True)
 app.add_typer(models, name="models")
+place = typer.Typer(help="村和站点。", no_args_is_help=True)
 app.add_typer(worker, name="worker")
+app.add_typer(place, name="place")
 
 AsJson = Annotated[bool, typer.Option("--json", help="只印 JSON，给程序读。")]
 
@@ -189,6 +191,53 @@ def worker_disable(name: Annotated[str, typer.Argument(help="登录名。")]) ->
     from connectors.cli.accounts import disable
 
     _run(disable(_settings(), name))
+
+
+@worker.command("password")
+def worker_password(name: Annotated[str, typer.Argument(help="登录名。")]) -> None:
+    """换一个新密码（只印这一次），旧的马上不能用。"""
+    from connectors.cli.accounts import new_password
+
+    _run(new_password(_settings(), name))
+
+
+@worker.command("duty")
+def worker_duty(
+    name: Annotated[str, typer.Argument(help="登录名。")],
+    on: Annotated[bool, typer.Option("--on/--off", help="值班或休息。")] = True,
+) -> None:
+    """值班还是休息：警报先给值班的，两分钟没人看到再给下一个。"""
+    from connectors.cli.accounts import set_duty
+
+    _run(set_duty(_settings(), name, on))
+
+
+@place.command("list")
+def place_list() -> None:
+    """列出村和站点。"""
+    from connectors.cli.places import list_places
+
+    _run(list_places(_settings()))
+
+
+@place.command("village")
+def place_village(name: Annotated[str, typer.Argument(help="村名。")]) -> None:
+    """加一个村。"""
+    from connectors.cli.places import add_village
+
+    _run(add_village(_settings(), name))
+
+
+@place.command("station")
+def place_station(
+    code: Annotated[str, typer.Argument(help="代号，用在网址里，比如 qingshi。")],
+    village: Annotated[str, typer.Option(help="在哪个村。")],
+    name: Annotated[str, typer.Option(help="给人看的名字。")] = "",
+) -> None:
+    """加一个站点；它的页面是 /station?station=代号。"""
+    from connectors.cli.places import add_station
+
+    _run(add_station(_settings(), code, name, village))
 
 
 @app.command()

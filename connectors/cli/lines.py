@@ -89,7 +89,7 @@ async def running_service(settings: Settings, *, with_dialogue: bool = True) -> 
     """The address of this installation's service if it runs (and its Rasa is ready), else nothing."""
     try:
         base = settings.at("address").read_text().strip()
-    except OSError:
+    except (OSError, ValueError):
         return ""
     try:
         async with (
@@ -97,7 +97,7 @@ async def running_service(settings: Settings, *, with_dialogue: bool = True) -> 
             http.get(f"{base}/api/health", timeout=aiohttp.ClientTimeout(total=2), ssl=False) as response,
         ):
             health = await response.json()
-    except (TimeoutError, aiohttp.ClientError, ValueError):
-        return ""
-    well = health.get("status") == "ok" and (health.get("dialogue") or not with_dialogue)
+        well = health["status"] == "ok" and (health["dialogue"] or not with_dialogue)
+    except (TimeoutError, aiohttp.ClientError, ValueError, KeyError, TypeError):
+        return ""  # an old address, on which nobody or somebody else answers now
     return base if well else ""

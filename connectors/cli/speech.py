@@ -71,18 +71,19 @@ def list_models(settings: Settings, as_json: bool) -> None:
     store = model_store(settings)
     state_zh = {"present": "在", "missing": "不在", "broken": "坏了"}
     for model in store.table:
-        fields = {
-            "name": model.name,
-            "purpose": model.purpose,
-            "licence": model.licence,
-            "mb": model.megabytes,
-            "state": store.state(model.name),
-        }
-        print(
-            json.dumps(fields, ensure_ascii=False)
-            if as_json
-            else f"{model.name}\t{model.megabytes} MB\t{model.licence}\t{state_zh[fields['state']]}\t{model.purpose}"
-        )
+        state = store.state(model.name)
+        if as_json:
+            fields = {
+                "name": model.name,
+                "purpose": model.purpose,
+                "licence": model.licence,
+                "mb": model.megabytes,
+                "state": state,
+            }
+            print(json.dumps(fields, ensure_ascii=False))
+        else:
+            row = (model.name, f"{model.megabytes} MB", model.licence, state_zh[state], model.purpose)
+            print("\t".join(row))
 
 
 def fetch_models(settings: Settings, names: list[str], required_only: bool) -> None:

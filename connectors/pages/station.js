@@ -43,7 +43,15 @@ function newId() {
 }
 
 /** The service could not be reached or failed in a way that passes: worth another try. */
-class Unreachable extends Error {}
+class Unreachable extends Error {
+  constructor(say = "") {
+    super();
+    this.say = say; // the service's own word for it, such as that its disk is full
+  }
+}
+
+/** The service hears us but can't keep what is said: tried again, and told as it is. */
+const UNKEPT = ["disk_full", "read_only", "busy", "store_down"];
 
 /** The service answered that it will not do this; `say` is a sentence for the person. */
 class Refused extends Error {
@@ -169,6 +177,7 @@ async function speak(reply, patience = Infinity) {
   if (run !== speakingRun) return false;
   if (!spoken && patience === Infinity && reply.speech?.length) aside(PHRASES.mute);
   highlight(reply, -1);
+  reply.spoken = true;
   if (reply.number && reply === visit?.last) bringIntoView($("number-box"));
   speaking = false;
   refresh();
@@ -224,7 +233,7 @@ async function loadPhrases() {
 }
 
 function systemVoice(text) {
-  const voice = window.speechSynthesis?.getVoices().find((one) => /^(zh|cmn)/i.test(one.lang));
+  const voice = window.speechSynthesis?.getVoices().find((one) => one.localService && /^(zh|cmn)/i.test(one.lang));
   if (!voice) return false;
   const words = new SpeechSynthesisUtterance(text);
   Object.assign(words, { voice, lang: voice.lang, rate: 0.85 });
@@ -317,8 +326,18 @@ function showHeard(text, final, turn = null) {
   if (!final || turn?.answered) return;
   // Once for a turn: a repeat must not take away an answer that came meanwhile.
   if (turn) turn.answered = true;
-  $("answers").replaceChildren();
+  if (visit?.passed) {
+    visit.passed = false;
+    showHeld();
+  }
+  $("answers").replaceChildren(...unheardOfWorkers());
   $("words").scrollTop = 0;
+}
+
+/** A worker's answer that was cut short stays to be read, whatever the person says next. */
+function unheardOfWorkers() {
+  const cut = [...(visit?.known.values() || [])].filter((reply) => reply.from === "worker" && reply.shown && !reply.spoken);
+  return cut.map((reply) => reply.box).filter(Boolean);
 }
 
 function showReply(reply) {
@@ -336,6 +355,7 @@ function showReply(reply) {
   });
   words.append(...reply.spans);
   box.append(name, words);
+  reply.box = box;
   $("answers").append(box);
   bringIntoView(box);
 }
@@ -355,15 +375,20 @@ function showHolder(one, name) {
   if (one !== visit) return;
   const changed = visit.held !== (name || null);
   visit.held = name || null;
-  put("held", visit.held ? `${visit.held}正在跟您说话` : "");
-  show($("held"), Boolean(visit.held));
+  showHeld();
   if (changed) watchQuiet();
+}
+
+function showHeld() {
+  put("held", visit.held ? `${visit.held}正在跟您说话${visit.passed ? "，您的话已经送到，请等一等" : ""}` : "");
+  show($("held"), Boolean(visit.held));
 }
 
 /** The worker has the words now and the assistant keeps silent; a person must see and hear that they arrived. */
 function showPassed() {
-  aside(visit.held ? `您的话已经送到，${visit.held}会回您。请等一等。` : PHRASES.passed);
-  bringIntoView($("small"));
+  visit.passed = true;
+  showHeld();
+  if (!visit.held) aside(PHRASES.passed);
   sayAloud(PHRASES.passed, "passed");
 }
 
@@ -396,10 +421,10 @@ async function request(url, payload) {
     });
     const data = await answer.json().catch(() => null);
     if (answer.ok && data) return data;
-    if (answer.ok || answer.status >= 500 || answer.status === 429) throw new Unreachable();
+    if (answer.ok || answer.status >= 500 || answer.status === 429) throw new Unreachable(UNKEPT.includes(data?.error) ? data.say : "");
     throw new Refused(data?.error || "refused", data?.say, answer.status);
   } catch (error) {
-    throw error instanceof Refused ? error : new Unreachable();
+    throw error instanceof Refused || error instanceof Unreachable ? error : new Unreachable();
   } finally {
     clearTimeout(timer);
   }
@@ -412,7 +437,7 @@ async function persist(attempt, onFailure = () => {}) {
       return await attempt();
     } catch (error) {
       if (!(error instanceof Unreachable)) throw error;
-      onFailure(failed + 1);
+      onFailure(failed + 1, error);
       await waitOrOnline(failed < QUICK_TRIES ? Math.min(8, 2 ** failed) * 1000 : 30000);
     }
   }
@@ -433,7 +458,7 @@ function waitOrOnline(ms) {
 function openVisit() {
   visit ??= {
     token: null, opening: null, greeting: null, speaker: $("speaker").value,
-    inbox: [], known: new Map(), last: null, held: null, call: null, events: null, turns: 0,
+    inbox: [], known: new Map(), last: null, held: null, passed: false, call: null, events: null, turns: 0,
   };
   return visit;
 }
@@ -441,7 +466,7 @@ function openVisit() {
 /** The conversation's token; asks for one on the first call, and again after the service forgot it. */
 async function tokenOf(one) {
   if (one.token) return one.token;
-  one.opening ??= request("/station/api/conversations", { speaker: one.speaker }).then(
+  one.opening ??= request("/station/api/conversations", { speaker: one.speaker, station: new URLSearchParams(location.search).get("station") }).then(
     (data) => begun(one, data),
     (error) => {
       one.opening = null;
@@ -505,6 +530,7 @@ function present(one, reply) {
   showSurroundings(reply);
   aside("");
   if (reply.byEvent && one.last) sounds.arrival();
+  if (reply.from === "worker") one.passed = false;
   if (reply.text || reply.sentences?.length) {
     one.last = reply;
     showReply(reply);
@@ -560,12 +586,13 @@ function turnRefused(turn, error) {
   notice(error.say || PHRASES.fault, error.say ? null : "fault");
 }
 
-function networkGone(failed) {
+function networkGone(failed, error) {
   const last = failed >= QUICK_TRIES;
   if (!networkLost || (last && !givenUp)) {
     networkLost = true;
     givenUp = last;
-    noticeFor(last ? "stuck" : "offline");
+    if (error?.say) notice(error.say, null);
+    else noticeFor(last ? "stuck" : "offline");
   }
   body.dataset.net = "lost";
   refresh();
@@ -665,7 +692,7 @@ function voiceMessage(turn, message, settle, resolve, reject) {
   if (message.type !== "error") return;
   if (recording?.turn === turn) stopListening();
   if (message.reply) settle(resolve, message);
-  else settle(reject, new Refused(message.error, message.say));
+  else settle(reject, UNKEPT.includes(message.error) ? new Unreachable(message.say) : new Refused(message.error, message.say));
 }
 
 // ---------------------------------------------------------------- the microphone

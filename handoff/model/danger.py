@@ -22,7 +22,7 @@ _MIND = frozenset({DangerKind.SUICIDE, DangerKind.SELF_HARM})
 _HOME = frozenset({DangerKind.VIOLENCE, DangerKind.NEGLECT})
 # What speaks for a kind only in company: enough of it close together raises the kind, each sign counted once.
 _WEIGHT = {"wish": 3, "hint": 3, "means": 2, "trace": 2}
-_ENOUGH, _NEAR = 6, 160
+_SUFFICES, _NEAR = 6, 160
 _COMPANY = {DangerKind.FRAUD: Risk.ATTENTION}
 _LOWER = {Risk.EMERGENCY: Risk.URGENT, Risk.URGENT: Risk.ATTENTION, Risk.ATTENTION: Risk.ATTENTION}
 
@@ -180,7 +180,7 @@ def _close(weak: list[_Raised]) -> list[_Raised]:
         near = {name: other for name, other in near.items() if found.start - other.start <= _NEAR}
         if all(found.start >= other.end for other in near.values()):
             near[found.sign.name] = found
-        if sum(_WEIGHT[other.sign.role] for other in near.values()) >= _ENOUGH:
+        if sum(_WEIGHT[other.sign.role] for other in near.values()) >= _SUFFICES:
             return list(near.values())
     return []
 

@@ -104,8 +104,11 @@ class Desk:
 
     async def _start_clocks(self, session: AsyncSession, case: Case, changes: Changes) -> None:
         """What can't wait is told to people at once; for everything else the queue and its clock are enough."""
-        kind = "acknowledge" if case.risk == Risk.EMERGENCY else "due"
-        session.add(Timer(case_id=case.id, kind=kind, due_at=case.due_at))
+        if case.risk == Risk.EMERGENCY:
+            session.add(Timer(case_id=case.id, kind="acknowledge", due_at=case.due_at))
+        # Who has only seen an emergency has not yet taken it: the clock of urgent matters runs on.
+        claimed_by = max(case.due_at, self.clock.now() + TIME_TO_HUMAN[Risk.URGENT])
+        session.add(Timer(case_id=case.id, kind="due", due_at=claimed_by))
         if Risk(case.risk).at_least(Risk.URGENT):
             await self.alert(session, case, changes)
 

@@ -33,7 +33,7 @@ class Talks:
         """A reply of this conversation and of no other."""
         async with self._store.read() as session:
             talk = await conversation(session, token)
-            reply = await session.get(Reply, reply_id)
+            reply = await session.get(Reply, reply_id) if reply_id.isprintable() else None
             if reply is None or reply.conversation_id != talk.id:
                 raise HandoffError("no_such_reply", "没有这句话。")
             return view(reply, await holder(session, talk))

@@ -26,7 +26,7 @@ from handoff.service.opening import Desk, Matter, open_cases
 from handoff.service.ports import DialogueError
 from handoff.service.replying import add_reply
 from handoff.service.understanding import Understander, clean_text
-from handoff.store.database import Store, rows_changed
+from handoff.store.database import Store, StoreError, rows_changed
 from handoff.store.tables import Conversation, Reply, Station, Turn, Worker
 
 log = structlog.get_logger()
@@ -63,7 +63,8 @@ class Turns:
         token, now = secrets.token_urlsafe(24), self._clock.now()
         async with self._store.write() as session:
             found = select(Station).where(Station.code == opening.station)
-            station = await session.scalar(found) if opening.station else None
+            named = opening.station and opening.station.isprintable()
+            station = await session.scalar(found) if named else None
             talk = Conversation(
                 token=token, channel=opening.channel, speaker=opening.speaker, station_id=station.id if station else None,
                 village_id=station.village_id if station else None, risk=Risk.ROUTINE, questions=[], speed=1.0, volume=1.0, started_at=now,
@@ -99,8 +100,17 @@ class Turns:
                 outcome = await self._at_once(session, talk, turn, finding, changes)
         except IntegrityError:
             return await self._repeated(utterance)
+        except StoreError as error:
+            raise self._not_kept(error, finding) from error
         await self._dispatch.announce(changes)
         return outcome or _accepted(turn, talk)
+
+    def _not_kept(self, error: StoreError, finding: Finding) -> StoreError:
+        """Where nothing can be stored nobody is told: the person must at least hear whom to call."""
+        if not finding.risk.at_least(Risk.URGENT):
+            return error
+        call = self._understander.danger_words(finding).call or "110"
+        return StoreError(error.code, self._phrases.say("not_kept", call=call))
 
     def _new_turn(self, talk: Conversation, utterance: Utterance, finding: Finding) -> Turn:
         return Turn(

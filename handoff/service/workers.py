@@ -9,6 +9,7 @@ from datetime import timedelta
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
@@ -74,11 +75,24 @@ class Workers:
     async def disable(self, name: str) -> None:
         """Shut an account; its sessions end at once."""
         async with self._store.write() as session:
-            worker = await session.scalar(select(Worker).where(Worker.name == name))
-            if worker is None:
-                raise AccountError("no_such_worker", "没有这个登录名。")
+            worker = await _named(session, name)
             worker.disabled_at = worker.disabled_at or self._clock.now()
             await session.execute(delete(Session).where(Session.worker_id == worker.id))
+
+    async def set_password(self, name: str, password: str) -> None:
+        """A new password; whoever was signed in with the old one is signed out."""
+        if len(password) < MIN_PASSWORD:
+            raise AccountError("bad_account", f"密码至少 {MIN_PASSWORD} 位。")
+        password_hash = await asyncio.to_thread(self._hasher.hash, password)
+        async with self._store.write() as session:
+            worker = await _named(session, name)
+            worker.password_hash = password_hash
+            await session.execute(delete(Session).where(Session.worker_id == worker.id))
+
+    async def set_duty(self, name: str, on_duty: bool) -> None:
+        """Alarms go to those on duty first, then to the next who is not."""
+        async with self._store.write() as session:
+            (await _named(session, name)).on_duty = on_duty
 
     async def sign_in(self, name: str, password: str) -> str:
         """The token of a new session; raises AccountError without saying which part was wrong."""
@@ -126,6 +140,13 @@ class Workers:
         """End the session."""
         async with self._store.write() as session:
             await session.execute(delete(Session).where(Session.token_hash == _hash(token)))
+
+
+async def _named(session: AsyncSession, name: str) -> Worker:
+    worker = await session.scalar(select(Worker).where(Worker.name == name))
+    if worker is None:
+        raise AccountError("no_such_worker", "没有这个登录名。")
+    return worker
 
 
 def _hash(token: str) -> str:

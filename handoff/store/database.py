@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import CursorResult, Executable, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from handoff.model.errors import HandoffError
@@ -70,8 +70,8 @@ class Store:
         try:
             async with self._write() as session, session.begin():
                 yield session
-        except (OperationalError, InternalError) as error:
-            raise plain_error(error) from error
+        except DatabaseError as error:
+            raise plain_error(error) if is_fault(error) else error from error.orig
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -79,8 +79,8 @@ class Store:
         try:
             async with self._read() as session:
                 yield session
-        except OperationalError as error:
-            raise plain_error(error) from error
+        except DatabaseError as error:
+            raise plain_error(error) if is_fault(error) else error from error.orig
 
     async def close(self) -> None:
         """Let go of all connections."""
@@ -88,13 +88,20 @@ class Store:
         await self._reader.dispose()
 
 
-def plain_error(error: DBAPIError) -> StoreError:
+def is_fault(error: DatabaseError) -> bool:
+    """Whether the store failed, rather than refused what it was asked to do."""
+    return not isinstance(error, (DataError, IntegrityError, ProgrammingError))
+
+
+def plain_error(error: DatabaseError) -> StoreError:
     """The database's error without statement or values, which hold what people said."""
     reason = str(error.orig).lower()
     if "full" in reason or "no space" in reason:
         return StoreError("disk_full", "磁盘满了，写不进去。请清理磁盘后再试。")
     if "readonly" in reason or "read-only" in reason:
         return StoreError("read_only", "数据目录只能读、不能写。请检查磁盘和目录权限。")
+    if "not a database" in reason or "malformed" in reason:
+        return StoreError("damaged", "数据库文件坏了。请用备份替换，坏的文件先留着。")
     if "locked" in reason:
         return StoreError("busy", "数据库正忙，请稍后再试。")
     return StoreError("store_down", "数据库现在不能用。请检查它是否在运行、地址是否正确。")

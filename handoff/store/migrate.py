@@ -5,9 +5,9 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError
 
-from handoff.store.database import plain_error, sync_url
+from handoff.store.database import is_fault, plain_error, sync_url
 
 
 def migrate(url: str) -> None:
@@ -19,7 +19,7 @@ def migrate(url: str) -> None:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except OperationalError as error:
-        raise plain_error(error) from error
+    except DatabaseError as error:
+        raise plain_error(error) if is_fault(error) else error from error.orig
     finally:
         engine.dispose()

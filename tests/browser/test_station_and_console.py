@@ -27,8 +27,6 @@ async def test_danger_by_voice_rings_in_the_console_and_the_workers_words_are_sp
 ) -> None:
     await visit.hold_and_say(await into_microphone("我胸口疼得厉害，喘不上气来。"))
     await visit.tab.until_text("#heard", "胸口")
-    number = await visit.tab.until_text("#number", "")
-    assert number == "" or number.isdigit()
     await visit.answer("号码")
     number = await visit.tab.text("#number")
     assert await visit.tab.js("document.querySelector('#call-link').href") == "tel:120"
@@ -53,7 +51,7 @@ async def test_danger_by_voice_rings_in_the_console_and_the_workers_words_are_sp
     await visit.tab.until("document.body.dataset.state === 'speaking'")
     await visit.heard_answer()
     assert len(visit.speech()) > fetched
-    await console.tab.until_text("#conversation .from-worker .sent, #conversation li:last-child .sent", "已")
+    await console.tab.until_text("#conversation li:last-child .sent", "已送达")
 
 
 async def test_who_talks_on_while_a_worker_has_the_conversation_is_told_that_it_arrived(
@@ -65,14 +63,12 @@ async def test_who_talks_on_while_a_worker_has_the_conversation_is_told_that_it_
     await console.claim()
     await visit.tab.until_text(".answers", "接手")
     await visit.type("就是想问问养老金的事")
-    told = await visit.tab.until_text("#small", "已经送到")
+    told = await visit.tab.until_text("#held", "已经送到")
     assert "社工小林" in told
-    assert await visit.size_of("#small") >= 24
+    assert await visit.size_of("#held") >= 24
     await console.tab.until_text("#conversation", "就是想问问养老金的事")
 
-    await console.tab.js(
-        "document.querySelector('#case-head form[action$=release] button, form[action$=release] button').click(), true"
-    )
+    await console.tab.js("document.querySelector('form[action$=release] button').click()")
     await visit.tab.until("document.querySelector('#held').hidden")
 
 
@@ -145,9 +141,10 @@ async def test_the_console_needs_no_mouse(visit: StationVisit, console: Console)
         if await console.tab.js(f"document.activeElement.textContent.includes({wanted})"):
             break
     await console.tab.key("Enter")
-    await console.tab.until("document.body.dataset.page === 'case'")
+    await console.ready("case")
     await console.tab.key("c")
     await console.tab.until("document.querySelector('#reply') !== null")
+    await console.ready("case")
     await console.tab.key("r")
     await console.tab.call("Input.insertText", text="您好，我是小林。")
     await console.tab.key("Enter", modifiers=2)

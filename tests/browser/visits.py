@@ -91,9 +91,7 @@ class Console:
         await self.tab.write("#name", name)
         await self.tab.write("#password", password)
         await self.tab.key("Enter")
-        await self.tab.until("document.body.dataset.page === 'queue'")
-        # The line must be open before one may expect news by it.
-        await self.tab.until("document.querySelector('#live').dataset.live === 'on'")
+        await self.ready("queue")
 
     def row(self, number: str) -> str:
         """The selector of a case's line in the queue."""
@@ -102,12 +100,19 @@ class Console:
     async def open(self, number: str) -> None:
         """Open the case by its link."""
         await self.tab.click(f"{self.row(number)} .case-link")
-        await self.tab.until("document.body.dataset.page === 'case'")
+        await self.ready("case")
+
+    async def ready(self, page: str) -> None:
+        """Wait until the page is there, its script too, with its line of events open."""
+        await self.tab.until(
+            f"document.body.dataset.page === '{page}' && document.querySelector('#live').dataset.live === 'on'"
+        )
 
     async def claim(self) -> None:
         """Claim the open case."""
         await self.tab.click("#case-head .claim")
         await self.tab.until("document.querySelector('#reply') !== null")
+        await self.ready("case")
 
     async def reply(self, text: str) -> None:
         """Write to the person and send."""

@@ -191,7 +191,7 @@ async def test_any_worker_may_leave_a_note_which_the_person_never_sees(county: C
 
 
 async def test_claims_and_danger_at_the_same_moment_do_not_stop_each_other(county: County) -> None:
-    for _ in range(5):
+    for _ in range(2):
         token, case = await _beaten(county)
         await asyncio.gather(
             county.domain.casework.claim(case.id, county.id_of(LIN)),

@@ -1,7 +1,7 @@
 """After danger: one direct question a turn; a clear no does not raise, anything else does."""
 
 import pytest
-from cast import BEATEN, CHEST, DARK, LIN, SALT
+from cast import BEATEN, CHEST, DARK, DARK_WITH_MEANS, LIN, SALT, VEILED
 from county import County
 from strict_double import answer, effect
 
@@ -23,12 +23,22 @@ async def _said(county: County, token: str, text: str) -> str:
 async def test_one_question_a_turn_until_all_are_asked(county: County) -> None:
     token = await county.begin()
     county.rasa.otherwise = answer("嗯。", need="talk", intent="talk_affirm")
-    heard = [await _said(county, token, text) for text in (DARK, "是的", "在墙角", "就我一个", "嗯")]
+    heard = [await _said(county, token, text) for text in (VEILED, "是的", "不好说", "就我一个", "嗯")]
     assert [text.count("？") for text in heard[:3]] == [1, 1, 1]
     for text, question in zip(heard, (PLAINLY, MEANS, NEAR), strict=False):
         assert question in text
     assert "陪着您" in heard[3]
     assert heard[4] == "嗯。"
+
+
+async def test_what_was_said_plainly_is_not_asked(county: County) -> None:
+    heard = await _said(county, await county.begin(), DARK)
+    assert PLAINLY not in heard and MEANS in heard
+
+
+async def test_means_are_not_asked_for_once_they_are_known(county: County) -> None:
+    heard = await _said(county, await county.begin(), DARK_WITH_MEANS)
+    assert MEANS not in heard and NEAR in heard
 
 
 @pytest.mark.parametrize(
@@ -38,7 +48,6 @@ async def test_one_question_a_turn_until_all_are_asked(county: County) -> None:
 async def test_a_clear_no_does_not_raise(county: County, no: str) -> None:
     token = await county.begin()
     await county.say(token, DARK)
-    await county.say(token, "不是，我就是心里难受")
     await county.say(token, no)
     assert (await county.case(token)).risk == "urgent"
 
@@ -56,14 +65,13 @@ async def test_a_clear_no_does_not_raise(county: County, no: str) -> None:
         "没农药，刀子有一把",
         "不是农药，是绳子",
         "没办法，只剩那瓶了",
-        "没人管我",
+        "没人",
         "呜呜",
     ],
 )
 async def test_what_is_not_a_clear_no_raises(county: County, answered: str) -> None:
     token = await county.begin()
     await county.say(token, DARK)
-    await county.say(token, "不是，我就是心里难受")
     await county.say(token, answered)
     case = await county.case(token)
     assert case.risk == "emergency"
@@ -74,7 +82,6 @@ async def test_a_no_that_the_dialogue_understood_does_not_raise(county: County) 
     token = await county.begin()
     await county.say(token, DARK)
     county.rasa.script["哪有那些东西哟"] = answer("好。", need="talk", intent="talk_deny")
-    await county.say(token, "嗯")
     await county.say(token, "哪有那些东西哟")
     assert (await county.case(token)).risk == "urgent"
 
@@ -84,7 +91,6 @@ async def test_the_questions_go_on_without_the_dialogue_engine(county: County, c
     token = await county.begin()
     await county.say(token, DARK)
     county.rasa.otherwise = code
-    assert MEANS in await _said(county, token, "是的")
     assert NEAR in await _said(county, token, "有一瓶")
     assert (await county.case(token)).risk == "emergency"
 
@@ -95,7 +101,7 @@ async def test_danger_said_in_answer_is_met_as_danger(county: County) -> None:
     outcome = await county.say(token, CHEST)
     assert outcome.reply is not None and outcome.reply.call == "120"
     assert {case.need for case in await county.cases(token)} == {"crisis", "emergency"}
-    assert outcome.reply.text.count("？") == 0  # the first question still stands
+    assert outcome.reply.text.count("？") == 1
 
 
 async def test_asking_to_hear_it_again_is_no_answer(county: County) -> None:
@@ -104,14 +110,7 @@ async def test_asking_to_hear_it_again_is_no_answer(county: County) -> None:
     county.rasa.script["再说一遍"] = answer(effect("repeat"), need="talk", intent="talk_repeat")
     assert await _said(county, token, "再说一遍") == first
     assert (await county.case(token)).risk == "urgent"
-    assert MEANS in await _said(county, token, "不是")
-
-
-async def test_a_danger_without_questions_asks_none(county: County) -> None:
-    token = await county.begin()
-    text = await _said(county, token, "他们让我转账说是公安局的")
-    assert "？" not in text
-    assert (await county.talk(token)).questions == []
+    assert NEAR in await _said(county, token, "没有")
 
 
 async def test_questions_never_asked_are_not_answered_by_the_next_words(county: County) -> None:

@@ -1,0 +1,84 @@
+"""What the service and the page say by themselves: short, plain, one question, by the rules of care; numbers that are on the list."""
+
+import re
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from connectors.station import page_phrases
+from handoff.model.hotlines import Hotlines, HotlinesError
+from handoff.model.words import DangerKind, Need, Risk, Stage
+from handoff.service.phrases import Phrases, PhrasesError
+
+NLU_DATA = Path(__file__).resolve().parents[2] / "nlu_data"
+PHRASES = Phrases.load(NLU_DATA / "phrases.yaml")
+HOTLINES = Hotlines.load(NLU_DATA / "hotlines.yaml")
+
+FORBIDDEN = re.compile(
+    r"放心[，。！]|没事|一定能|保证|肯定能|\d+(片|粒|毫克|毫升)|不用打一二零|先别打一二零|别叫救护车|能领到|给您钱|您得的是"
+)
+
+
+def every_sentence() -> list[str]:
+    """All that stands in the phrases, places left open, and in the page."""
+
+    def texts(node: object) -> list[str]:
+        if isinstance(node, dict):
+            return [
+                text
+                for key, value in node.items()
+                if not str(key).endswith("call") and key != "raises"
+                for text in texts(value)
+            ]
+        return [node] if isinstance(node, str) else []
+
+    table = yaml.safe_load((NLU_DATA / "phrases.yaml").read_text("utf-8"))
+    return [*texts(table), *page_phrases().values()]
+
+
+@pytest.mark.parametrize("text", every_sentence())
+def test_it_is_short_and_keeps_to_the_rules_of_care(text: str) -> None:
+    assert not FORBIDDEN.search(text)
+    assert text.count("？") <= 1
+    assert max(map(len, re.split(r"[。？！：]", text))) <= 40
+
+
+@pytest.mark.parametrize("kind", DangerKind)
+@pytest.mark.parametrize("risk", [Risk.URGENT, Risk.EMERGENCY])
+@pytest.mark.parametrize("third", [False, True])
+def test_every_danger_has_words_and_a_number_that_is_on_the_list(
+    kind: DangerKind, risk: Risk, third: bool
+) -> None:
+    words = PHRASES.danger(kind, risk, third=third)
+    assert words.say
+    if kind is not DangerKind.REPEAT_CONTACT:
+        assert words.call is not None and HOTLINES.find(words.call)
+
+
+def test_poison_is_met_as_care_wants_it() -> None:
+    words = PHRASES.danger(DangerKind.POISONING, Risk.EMERGENCY)
+    assert words.call == "120" and "瓶" in words.say and "催吐" in words.say
+
+
+def test_a_line_that_is_closed_at_night_is_not_shown_then() -> None:
+    assert HOTLINES.to_call("12356", datetime(2026, 1, 1, 3, 0).astimezone()) == "120"
+    assert HOTLINES.to_call("12356", datetime(2026, 1, 1, 15, 0).astimezone()) == "12356"
+    assert HOTLINES.to_call("120", datetime(2026, 1, 1, 3, 0).astimezone()) == "120"
+
+
+def test_every_risk_stage_and_need_can_be_spoken_of() -> None:
+    assert all(PHRASES.of("promise", risk) for risk in Risk)
+    assert all(PHRASES.of("stage", stage) for stage in Stage)
+    assert len(Need) == 23
+
+
+def test_a_broken_file_is_named(tmp_path: Path) -> None:
+    bad = tmp_path / "phrases.yaml"
+    bad.write_text("danger: {suicide: {}}", "utf-8")
+    with pytest.raises(PhrasesError, match="suicide"):
+        Phrases.load(bad)
+    bad.write_text("- {number: '120', at_night: '999', name: x}", "utf-8")
+    with pytest.raises(HotlinesError, match="999"):
+        Hotlines.load(bad)
