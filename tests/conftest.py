@@ -11,6 +11,9 @@ import pytest
 import pytest_asyncio
 from county import County, Pages, pages, settings_for
 from county import county as county_on
+from sqlalchemy import update
+
+from handoff.store.tables import Case, Timer
 
 FILE = {"scope": "module", "loop_scope": "session"}
 """Starting the engine takes most of a second, so that the tests of one file share it."""
@@ -76,10 +79,6 @@ async def county(shared_county: County) -> AsyncIterator[County]:
 
 async def _end_all_cases(here: County) -> None:
     """No alarm of one test rings in the next."""
-    from sqlalchemy import update
-
-    from handoff.store.tables import Case, Timer
-
     async with here.domain.store.write() as session:
         await session.execute(update(Case).values(stage="closed"))
         await session.execute(update(Timer).where(Timer.fired_at.is_(None)).values(fired_at=here.clock.now()))

@@ -5,7 +5,7 @@ import inspect
 import itertools
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -176,7 +176,9 @@ async def _people(here: County) -> None:
             await session.flush()
             session.add(Station(code=STATION, name=STATION_NAME, village_id=village.id))
         for one in ACCOUNTS:
-            known[one.name] = await here.domain.workers.add(one.name, one.display_name, one.role, one.password)
+            known[one.name] = await here.domain.workers.add(
+                one.name, one.display_name, one.role, one.password
+            )
         await here.domain.workers.disable(HU.name)
     here.ids.update(known)
 
@@ -190,7 +192,7 @@ class Answer:
 
     status: int
     text: str
-    headers: "aiohttp.typedefs.CIMultiDictProxy[str]"  # type: ignore[name-defined]
+    headers: Mapping[str, str]
     url: str
 
     @property
@@ -292,6 +294,3 @@ async def pages(here: County) -> AsyncIterator[Pages]:
     finally:
         await runner.cleanup()
         await voices.close()
-
-
-Database = Callable[[str], Awaitable[str]]

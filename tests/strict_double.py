@@ -10,7 +10,9 @@ from aiohttp import web
 Message = dict[str, Any]
 
 
-def answer(*messages: Message | str, need: str = "goods", intent: str = "goods", **more: Any) -> dict[str, Any]:
+def answer(
+    *messages: Message | str, need: str = "goods", intent: str = "goods", **more: Any
+) -> dict[str, Any]:
     """A full answer; a plain string is a text message."""
     said = [{"text": message} if isinstance(message, str) else message for message in messages]
     return {"messages": said, "need": need, "intent": intent, "confidence": 0.9, "state": None} | more

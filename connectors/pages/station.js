@@ -512,8 +512,17 @@ function receive(one, reply, byEvent = false) {
   reply.byEvent = byEvent;
   one.known.set(reply.id, reply);
   one.inbox.push(reply);
+  if (byEvent) reveal(one, reply);
   if (recording && byEvent) aside("有人回您话了，等您说完就念给您听。");
   refresh();
+}
+
+/** What comes by itself can be read at once; to be said aloud it waits its turn. */
+function reveal(one, reply) {
+  showSurroundings(reply);
+  if (reply.text) showReply(reply);
+  reply.shown = true;
+  acknowledge(one, reply.id);
 }
 
 function acknowledge(one, id) {
@@ -533,12 +542,11 @@ function present(one, reply) {
   if (reply.from === "worker") one.passed = false;
   if (reply.text || reply.sentences?.length) {
     one.last = reply;
-    showReply(reply);
+    if (!reply.box?.isConnected) showReply(reply);
   } else {
     showPassed();
   }
   reply.shown = true;
-  if (reply.byEvent) acknowledge(one, reply.id);
   watchQuiet();
   speak(reply);
 }

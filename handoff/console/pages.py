@@ -154,7 +154,11 @@ class Console:
 
 
 async def _form(request: web.Request) -> dict[str, str]:
-    return {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    try:
+        sent = await request.post()
+    except (ValueError, LookupError, AssertionError) as error:
+        raise Refused("bad_form", "表单读不懂，请刷新页面后再试。") from error
+    return {key: value for key, value in sent.items() if isinstance(value, str)}
 
 
 async def _changed(event: Event) -> tuple[str, Event]:

@@ -40,6 +40,7 @@ from handoff.store.tables import (
     Worker,
 )
 
+MOST_ROWS = 500
 READ_AGAIN_AFTER = timedelta(minutes=10)
 
 _BY_RISK = case_when({risk.value: -risk.rank for risk in Risk}, value=Case.risk)
@@ -134,7 +135,7 @@ class Queue:
                 select(Case)
                 .where(*conditions.get(which, [OPEN]))
                 .order_by(*(() if which == "closed" else (_BY_RISK,)), Case.id.desc())
-                .limit(100 if which == "closed" else 500)
+                .limit(100 if which == "closed" else MOST_ROWS)
             )
             cases = [*await session.scalars(found)]
             rows = [await self._row(session, case) for case in cases]

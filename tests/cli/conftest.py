@@ -1,40 +1,12 @@
 """The command line inside this process, where nothing of standard input or of processes is at stake."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from xiangyin_command import Done, Here
 
 from connectors.cli.app import run_command
 from handoff.store import sealed
-
-
-@dataclass(frozen=True)
-class Done:
-    """What came of a command."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[dict[str, Any]]:
-        """Standard output as one JSON object a line."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    @property
-    def complaint(self) -> str:
-        """The one plain sentence of a failed command."""
-        assert self.status == 1
-        assert self.out == ""
-        assert self.err.count("\n") == 1, self.err
-        return self.err
-
-
-Here = Callable[..., Done]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from conftest import Here
+from xiangyin_command import Here
 
 
 def test_an_account_from_its_making_to_its_end(here: Here, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_accounts_that_cannot_be(here: Here, tmp_path: Path) -> None:
 
 
 def test_the_models_and_whether_they_are_here(here: Here, tmp_path: Path) -> None:
-    found = here(tmp_path, "models", "list", "--json", MODELS=str(tmp_path / "models").objects)
+    found = here(tmp_path, "models", "list", "--json", MODELS=str(tmp_path / "models")).objects
     states = {one["name"]: one["state"] for one in found}
     assert states["kokoro-zh"] == states["whisper-base"] == states["vosk-small-cn"] == "missing"
     assert all(one["licence"] and one["purpose"] and one["mb"] > 0 for one in found)

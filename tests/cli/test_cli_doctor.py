@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Here
+from xiangyin_command import Here
 
 Looked = Callable[..., tuple[int, dict[str, dict[str, Any]]]]
 

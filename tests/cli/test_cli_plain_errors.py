@@ -4,8 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from conftest import Here
-from xiangyin_command import xiangyin
+from xiangyin_command import Here, xiangyin
 
 COMMANDS = [
     (), ("run",), ("understand",), ("screen",), ("replay",), ("transcribe",), ("say",), ("talk",), ("train",), ("doctor",),
@@ -57,8 +56,9 @@ def test_settings_that_make_no_sense(here: Here, tmp_path: Path, name: str, valu
 
 
 def test_a_taken_port(tmp_path: Path) -> None:
+    settings = {"RASA_URL": "http://127.0.0.1:9", "WARM_VOICES": "false"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        done = xiangyin(tmp_path, "run", "--port", str(taken.getsockname()[1]), RASA_URL="http://127.0.0.1:9")
+        done = xiangyin(tmp_path, "run", "--port", str(taken.getsockname()[1]), **settings)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr.decode()
     assert "端口" in done.stderr.decode()
@@ -66,24 +66,24 @@ def test_a_taken_port(tmp_path: Path) -> None:
 
 def test_a_data_folder_that_is_a_file(here: Here, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("x")
-    here(tmp_path / "data", "worker", "list").complaint
+    assert here(tmp_path / "data", "worker", "list").complaint
 
 
 def test_a_data_folder_below_a_file(here: Here, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("x")
-    here(tmp_path / "data" / "below", "worker", "list").complaint
+    assert here(tmp_path / "data" / "below", "worker", "list").complaint
 
 
 def test_a_full_disk(here: Here, tmp_path: Path) -> None:
     (tmp_path / "xiangyin.db").symlink_to("/dev/full")
-    here(tmp_path, "worker", "list").complaint
+    assert "disk_full" in here(tmp_path, "worker", "list").complaint
 
 
 def test_a_store_that_is_no_store(here: Here, tmp_path: Path) -> None:
     (tmp_path / "xiangyin.db").write_bytes(
         b"this is no database at all, but long enough to be read as one" * 20
     )
-    here(tmp_path, "worker", "list").complaint
+    assert "damaged" in here(tmp_path, "worker", "list").complaint
 
 
 def test_a_key_that_is_no_key(here: Here, tmp_path: Path) -> None:
@@ -98,7 +98,5 @@ def test_no_environment_of_the_dialogue_engine(here: Here, tmp_path: Path) -> No
 
 
 def test_speech_into_a_folder_that_is_not_there(here: Here, tmp_path: Path) -> None:
-    done = xiangyin(
-        tmp_path, "talk", "--voice", str(tmp_path / "nowhere" / "t.wav"), RASA_URL="http://127.0.0.1:9"
-    )
+    done = here(tmp_path, "talk", "--voice", str(tmp_path / "nowhere" / "t.wav"))
     assert "folder_unwritable" in done.complaint

@@ -1,9 +1,11 @@
-"""Runs the real command `xiangyin` as a process of its own."""
+"""Runs the real command `xiangyin` as a process of its own; and what comes of one that runs inside the tests'."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +36,28 @@ def xiangyin(
 def objects(done: subprocess.CompletedProcess[bytes]) -> list[dict[str, Any]]:
     """Standard output as one JSON object a line."""
     return [json.loads(line) for line in done.stdout.decode().splitlines()]
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """Standard output as one JSON object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    @property
+    def complaint(self) -> str:
+        """The one plain sentence of a failed command."""
+        assert self.status == 1
+        assert self.out == ""
+        assert self.err.count("\n") == 1, self.err
+        return self.err
+
+
+Here = Callable[..., Done]

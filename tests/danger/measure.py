@@ -100,7 +100,9 @@ def main() -> None:
     """Load, warm up, and print the figures of each set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--show", action="store_true", help="print the sentences that are wrong")
-    parser.add_argument("--nlu", choices=("odd", "even"), help="half of the training sentences instead of the sets")
+    parser.add_argument(
+        "--nlu", choices=("odd", "even"), help="half of the training sentences instead of the sets"
+    )
     options = parser.parse_args()
     screen = DangerScreen.load(ROOT / "nlu_data" / "danger")
     if options.nlu:

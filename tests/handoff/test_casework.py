@@ -48,9 +48,7 @@ async def _refused(doing: Awaitable[object]) -> str:
 async def test_of_twenty_who_claim_at_once_one_wins(county: County) -> None:
     token, case = await _beaten(county)
     stores = [Store(county.settings.store_url) for _ in range(2)]
-    works = [
-        Casework(store, county.domain.phrases, county.domain.dispatch, county.clock) for store in stores
-    ]
+    works = [Casework(store, county.domain.phrases, county.domain.dispatch, county.clock) for store in stores]
     try:
         outcomes = await asyncio.gather(
             *(works[n % 2].claim(case.id, county.id_of((LIN, ZHOU)[n // 2 % 2])) for n in range(20)),
@@ -158,7 +156,9 @@ async def test_the_person_hears_of_claim_stage_and_end(county: County) -> None:
 async def test_ending_needs_a_result(county: County) -> None:
     token, case = await _beaten(county)
     await county.claimed(token, LIN)
-    assert await _refused(county.domain.casework.close(case.id, county.id_of(LIN), Stage.CLOSED, " ")) == "empty"
+    assert (
+        await _refused(county.domain.casework.close(case.id, county.id_of(LIN), Stage.CLOSED, " ")) == "empty"
+    )
     assert (await county.case(token)).stage == "intake"
 
 

@@ -131,7 +131,9 @@ async def test_asking_for_a_person_opens_a_case_once(county: County) -> None:
 async def test_several_effects_and_words_make_one_reply(county: County) -> None:
     token = await county.begin()
     county.rasa.script["都要"] = answer(
-        "我慢慢说。", effect("pace", change="slower"), effect("open_case", need="home", slots={"what": "None"})
+        "我慢慢说。",
+        effect("pace", change="slower"),
+        effect("open_case", need="home", slots={"what": "None"}),
     )
     outcome = await county.say(token, "都要")
     case = await county.case(token)

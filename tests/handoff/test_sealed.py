@@ -4,18 +4,21 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
+import psycopg
 import pytest
 import pytest_asyncio
 from cast import LIN, XIUYING
 from county import County, county, settings_for
 from cryptography.fernet import Fernet
+from sqlalchemy import select
 from strict_double import answer, effect, strict_double
 
 from connectors.trial import trial
 from handoff.model.errors import HandoffError
 from handoff.store.database import Store
 from handoff.store.sealed import use_key
-from handoff.store.tables import Person
+from handoff.store.tables import Person, Turn
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -27,7 +30,9 @@ SECRETS = (SAID, "敌敌畏", "不想活", ANSWERED, NOTED, XIUYING.name, XIUYIN
 
 async def _a_whole_case(here: County) -> None:
     token = await here.begin()
-    here.rasa.otherwise = answer("好。", effect("open_case", need="goods", slots={"what": "要三包盐"}), state={"x": SAID})
+    here.rasa.otherwise = answer(
+        "好。", effect("open_case", need="goods", slots={"what": "要三包盐"}), state={"x": SAID}
+    )
     await here.say(token, "要三包盐")
     await here.say(token, SAID)
     case = next(one for one in await here.cases(token) if one.need == "crisis")
@@ -61,8 +66,6 @@ def _look_for_words(folder: Path) -> None:
 
 
 async def test_nothing_stands_in_postgresql_in_clear(tmp_path: Path, new_database: object) -> None:
-    import psycopg
-
     url = new_database("postgresql")  # type: ignore[operator]
     async with county(settings_for(tmp_path, url)) as here:
         await _a_whole_case(here)
@@ -93,10 +96,6 @@ async def sealed_store(tmp_path: Path) -> AsyncIterator[Store]:
 
 
 async def test_a_wrong_key_is_told_plainly(sealed_store: Store) -> None:
-    from sqlalchemy import select
-
-    from handoff.store.tables import Turn
-
     use_key(Fernet.generate_key())
     with pytest.raises(HandoffError) as wrong:
         async with sealed_store.read() as session:
@@ -113,8 +112,6 @@ async def test_a_key_that_is_none_is_refused(key: bytes) -> None:
 
 
 async def test_the_logs_of_a_whole_visit_hold_no_words(tmp_path: Path) -> None:
-    import aiohttp
-
     async with strict_double() as rasa:
         rasa.script["要三包盐"] = 500
         async with trial(settings_for(tmp_path), rasa_url=rasa.url) as one, aiohttp.ClientSession() as http:

@@ -63,7 +63,9 @@ async def _all_finished(store: Store) -> bool:
     """All turns answered; every alarm tried at least once by the second life."""
     async with store.read() as session:
         turns = [*await session.scalars(select(Turn))]
-        notices = [*await session.scalars(select(Notice).where(Notice.attempt == 1, Notice.case_id.is_not(None)))]
+        notices = [
+            *await session.scalars(select(Notice).where(Notice.attempt == 1, Notice.case_id.is_not(None)))
+        ]
     return all(turn.state == "answered" for turn in turns) and all(n.state != "pending" for n in notices)
 
 

@@ -9,6 +9,8 @@ import pytest
 from cast import BEATEN, CHEST, LIN, SALT, VILLAGE
 from county import County, Pages, until
 
+from handoff.store.tables import Notice
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BEGIN, TURN, SEEN = "/station/api/conversations", "/station/api/turns", "/station/api/seen"
@@ -203,17 +205,15 @@ async def test_a_workers_answer_is_on_the_page_within_a_second_and_only_once(
         county.clock.move(seconds=5)
         await county.domain.dispatch.sweep()
         await county.domain.dispatch.page_is_back((await county.talk(token)).id)
-        await county.say(token, SALT)
-        name, _ = await asyncio.wait_for(heard.get(), 5)
-        while name == "state" and not heard.empty():
-            name, _ = heard.get_nowait()
-        assert name == "state"
+        await county.domain.casework.reply(case.id, county.id_of(LIN), "还在吗？")
+        while "还在吗？" not in shown:
+            name, data = await asyncio.wait_for(heard.get(), 5)
+            shown += [data["text"]] if name == "reply" else []
+        assert shown.count("我在，您慢慢说。") == 1
         assert elsewhere.empty()
 
 
 async def _all_delivered(county: County, token: str) -> bool:
-    from handoff.store.tables import Notice
-
     ids = [reply.id for reply in await county.replies(token) if reply.turn_id is None]
     notices = await county.rows(Notice, Notice.reply_id.in_(ids))
     return {notice.state for notice in notices} == {"delivered"}
