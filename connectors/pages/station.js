@@ -17,6 +17,8 @@ const SILENCE_WITHOUT_SPEECH_S = 25;
 const QUICK_TRIES = 10;
 const REQUEST_MS = 30000;
 const GREETING_VOICE_MS = 4000;
+// A voice that is later than this is not waited for: the words stand on the screen.
+const VOICE_MS = 20000;
 const SIZES = [24, 28, 32, 36, 42, 48];
 
 const PHRASES = Object.fromEntries(
@@ -168,14 +170,14 @@ function keepOrForget(reply, index, buffer) {
 }
 
 /** Says a reply sentence by sentence, the next one loading while one plays; ends early on a barge-in. */
-async function speak(reply, patience = Infinity) {
+async function speak(reply, patience = VOICE_MS) {
   hush();
   const run = ++speakingRun;
   speaking = true;
   refresh();
   const spoken = await speakSentences(reply, run, patience);
   if (run !== speakingRun) return false;
-  if (!spoken && patience === Infinity && reply.speech?.length) aside(PHRASES.mute);
+  if (!spoken && patience === VOICE_MS && reply.speech?.length) aside(PHRASES.mute);
   highlight(reply, -1);
   reply.spoken = true;
   if (reply.number && reply === visit?.last) bringIntoView($("number-box"));
@@ -190,9 +192,9 @@ async function speakSentences(reply, run, patience) {
   for (let index = 0; index < (reply.speech || []).length; index++) {
     const loading = clip(reply, index);
     clip(reply, index + 1);
-    const wait = patience === Infinity ? loading : Promise.race([loading, pause(patience)]);
-    const buffer = await wait;
+    const buffer = await Promise.race([loading, pause(patience).then(() => "late")]);
     if (run !== speakingRun) return true;
+    if (buffer === "late") return false;
     all &&= Boolean(buffer);
     if (!buffer) continue;
     highlight(reply, index);

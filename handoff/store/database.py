@@ -53,13 +53,17 @@ class Store:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite:
             # A pool of one connection is the queue of writers: SQLite takes one at a time anyway.
-            self._writer = create_async_engine(_async_url(url), pool_size=1, max_overflow=0, pool_timeout=30)
-            self._reader = create_async_engine(_async_url(url), pool_size=4, max_overflow=0, pool_timeout=30)
+            self._writer = create_async_engine(
+                _async_url(url), pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True
+            )
+            self._reader = create_async_engine(
+                _async_url(url), pool_size=4, max_overflow=0, pool_timeout=30, hide_parameters=True
+            )
             _prepare_sqlite(self._writer, "BEGIN IMMEDIATE")
             _prepare_sqlite(self._reader, "BEGIN")
         else:
             self._writer = self._reader = create_async_engine(
-                _async_url(url), pool_size=10, max_overflow=5, pool_pre_ping=True
+                _async_url(url), pool_size=10, max_overflow=5, pool_pre_ping=True, hide_parameters=True
             )
         self._write = async_sessionmaker(self._writer, expire_on_commit=False)
         self._read = async_sessionmaker(self._reader, expire_on_commit=False)

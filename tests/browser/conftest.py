@@ -90,7 +90,7 @@ async def console(county: Trial, new_tab: Callable[..., Awaitable[Tab]]) -> Asyn
 @pytest_asyncio.fixture(loop_scope="session")
 async def door(settings: Settings, rasa: str) -> AsyncIterator[Door]:
     """A service of one's own that can be killed, behind an address that stays."""
-    async with trial(settings, rasa_url=rasa, WARM_VOICES="true") as one:
+    async with trial(settings, rasa_url=rasa) as one:
         entrance = Door(one)
         async with entrance.open():
             yield entrance

@@ -70,6 +70,7 @@ async def test_who_talks_on_while_a_worker_has_the_conversation_is_told_that_it_
 
     await console.tab.js("document.querySelector('form[action$=release] button').click()")
     await visit.tab.until("document.querySelector('#held').hidden")
+    await console.tab.until_text("#events", "交回助手应答")
 
 
 async def test_a_turn_cut_by_kill_9_goes_through_once_and_the_worker_still_answers(
@@ -80,7 +81,6 @@ async def test_a_turn_cut_by_kill_9_goes_through_once_and_the_worker_still_answe
     visit = StationVisit(tab)
     await visit.type("医保卡丢了怎么办")
     await visit.answer()
-    await visit.heard_answer()
 
     await door.kill()
     await visit.type("我想找社工帮忙")

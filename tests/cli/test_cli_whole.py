@@ -264,17 +264,16 @@ async def test_no_process_is_left(
 
 
 async def test_a_command_that_is_ended_ends_what_it_started(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [*COMMAND, "understand"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=environment(tmp_path),
+    process = await asyncio.create_subprocess_exec(
+        *COMMAND, "understand", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE, cwd=ROOT, env=environment(tmp_path),
     )  # fmt: skip
-    assert process.stdin and process.stdout
+    assert process.stdin and process.stdout and process.stderr
     process.stdin.write("你好\n".encode())
-    process.stdin.flush()
-    answer = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), PATIENCE_S)
+    answer = await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)
     assert json.loads(answer)["need"] == "talk"
+    # Its input is still open: it waits for the next line.
     process.send_signal(signal.SIGTERM)
-    _, said = await asyncio.to_thread(process.communicate, None, 30)
-    assert process.returncode == 130
-    assert b"Traceback" not in said
+    assert await asyncio.wait_for(process.wait(), 30) == 130
+    assert b"Traceback" not in await process.stderr.read()
     assert processes_of(tmp_path) == []

@@ -28,6 +28,9 @@ def _lines(name: str) -> list[tuple[str, tuple[str, ...], str]]:
 SENTENCES = _lines("sentences.yaml") + _lines("fresh.yaml")
 
 
+SECOND_AUTHOR = _lines("second.yaml") + _lines("third.yaml")
+
+
 def _kinds(finding: Finding) -> set[str]:
     return {kind.value for kind in finding.kinds}
 
@@ -47,6 +50,36 @@ def test_danger_is_found_at_its_level(
 def test_everyday_words_raise_nothing(screen: DangerScreen, text: str) -> None:
     found = screen.screen(text)
     assert (found.risk, found.kinds, found.why) == (Risk.ROUTINE, (), ())
+
+
+def test_another_authors_plain_danger_is_found_and_everyday_lines_stay_calm(screen: DangerScreen) -> None:
+    urgent = [(Risk(risk), screen.screen(text).risk.at_least(Risk.URGENT)) for risk, _, text in SECOND_AUTHOR]
+    danger = [raised for risk, raised in urgent if risk.at_least(Risk.URGENT)]
+    calm = [raised for risk, raised in urgent if not risk.at_least(Risk.URGENT)]
+    assert sum(danger) / len(danger) >= 0.95
+    assert sum(calm) / len(calm) <= 0.03
+
+
+@pytest.mark.parametrize("text", ["我喝了，呃，农药", "我喝了，那个，嗯，农药", "我，就是，不想活了"])
+def test_a_word_of_hesitation_between_pauses_hides_nothing(screen: DangerScreen, text: str) -> None:
+    found = screen.screen(text)
+    assert found.risk.at_least(Risk.URGENT)
+    assert all(span in text for span in found.why)
+
+
+@pytest.mark.parametrize(
+    ("parts", "kind"),
+    [
+        (["存折密码写在纸上了。", "我走了以后你自己去取。"], DangerKind.SUICIDE),
+        (["碗都让他砸了。", "我不敢回屋。"], DangerKind.VIOLENCE),
+    ],
+)
+def test_hints_count_only_in_company(screen: DangerScreen, parts: list[str], kind: DangerKind) -> None:
+    together = screen.screen("".join(parts))
+    assert together.risk.at_least(Risk.URGENT)
+    assert kind in together.kinds
+    assert all(screen.screen(part).risk is Risk.ROUTINE for part in parts)
+    assert screen.screen(("，今天赶集买了点菜" * 30).join(parts)).risk is Risk.ROUTINE
 
 
 @pytest.mark.parametrize("kind", list(DangerKind))
