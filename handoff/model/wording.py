@@ -15,8 +15,9 @@ _PUNCTUATION = (
 )
 _HESITATION = "呃嗯"
 # A word of hesitation between two pauses splits no clause; after a "no" it may: 没有，呃，我喝了.
+# Every repeat is bounded, so that a long row of pauses takes linear time.
 _FALTER = re.compile(
-    r"(?<![没有不是别])[，,、…—\s]+(?:(?:呃|嗯|那个|这个|就是|怎么说|哎|唉|啊|额|哦)[，,、…—\s]+)+"
+    r"(?<![没有不是别])[，,、…—\s]{1,3}(?:(?:呃|嗯|那个|这个|就是|怎么说|哎|唉|啊|额|哦)[，,、…—\s]{1,3}){1,4}"
 )
 
 

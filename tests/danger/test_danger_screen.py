@@ -71,7 +71,7 @@ def test_a_word_of_hesitation_between_pauses_hides_nothing(screen: DangerScreen,
     ("parts", "kind"),
     [
         (["存折密码写在纸上了。", "我走了以后你自己去取。"], DangerKind.SUICIDE),
-        (["碗都让他砸了。", "我不敢回屋。"], DangerKind.VIOLENCE),
+        (["昨晚砸了电视。", "我不敢回屋。"], DangerKind.VIOLENCE),
     ],
 )
 def test_hints_count_only_in_company(screen: DangerScreen, parts: list[str], kind: DangerKind) -> None:
@@ -79,7 +79,7 @@ def test_hints_count_only_in_company(screen: DangerScreen, parts: list[str], kin
     assert together.risk.at_least(Risk.URGENT)
     assert kind in together.kinds
     assert all(screen.screen(part).risk is Risk.ROUTINE for part in parts)
-    assert screen.screen(("，今天赶集买了点菜" * 30).join(parts)).risk is Risk.ROUTINE
+    assert screen.screen(("，今天天气好得很" * 40).join(parts)).risk is Risk.ROUTINE
 
 
 @pytest.mark.parametrize("kind", list(DangerKind))
@@ -212,7 +212,20 @@ def test_no_string_at_all_raises_and_the_answer_never_changes(screen: DangerScre
 
 
 @pytest.mark.parametrize(
-    "piece", ["喝", "我不想活", "敌敌畏喝了", "没", "摔，", "\ud800", "胸口", "今天天气好。"]
+    "piece",
+    [
+        "喝",
+        "，",
+        "，呃",
+        "我走了以后，",
+        "我不想活",
+        "敌敌畏喝了",
+        "没",
+        "摔，",
+        "\ud800",
+        "胸口",
+        "今天天气好。",
+    ],
 )
 def test_long_text_is_screened_whole(screen: DangerScreen, piece: str) -> None:
     padding = (piece * 100_000)[:100_000]
