@@ -2,6 +2,8 @@
 
 import asyncio
 import hashlib
+import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,7 +43,7 @@ def model_path(settings: Settings) -> Path:
 async def ensure_model(settings: Settings, say: Callable[[str], None]) -> Path:
     """The trained model for today's inputs; trains it with progress lines if it is not there."""
     path = model_path(settings)
-    if path.is_file():
+    if is_whole(path):
         return path
     if not settings.rasa_python.is_file():
         raise ConnectorError("no_rasa", f"没有 Rasa 的环境（{settings.rasa_python}）。请先运行 make setup。")
@@ -51,6 +53,15 @@ async def ensure_model(settings: Settings, say: Callable[[str], None]) -> Path:
     for old in sorted(path.parent.glob("*.tar.gz"), key=lambda file: file.stat().st_mtime)[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a trained model is there and can be read to its end."""
+    try:
+        with tarfile.open(path) as archive:
+            return all(archive.extractfile(member) is not None or not member.isfile() for member in archive)
+    except (tarfile.TarError, EOFError, zlib.error, OSError):
+        return False
 
 
 async def _train(settings: Settings, path: Path, say: Callable[[str], None]) -> None:

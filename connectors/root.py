@@ -125,6 +125,11 @@ def explain_os_error(error: OSError) -> ConnectorError:
             "port_taken",
             "这个端口已经有别的程序在用。请换一个：XIANGYIN_PORT=8031 make run，或先停掉那个程序。",
         )
+    if error.errno in (17, 20):
+        return ConnectorError(
+            "not_a_folder",
+            f"{error.filename or '数据目录'} 应该是一个目录，那里却是一个文件。请改 XIANGYIN_DATA。",
+        )
     if error.errno in (28, 122):
         return ConnectorError("disk_full", "磁盘满了。请清理后再启动。")
     if error.errno in (13, 30):

@@ -1,8 +1,11 @@
 """The service as one process: pages, console and gateway on one port, until it is told to stop."""
 
 import asyncio
+import os
 import signal
+import socket
 import ssl
+import threading
 from collections.abc import Callable
 
 from aiohttp import web
@@ -44,18 +47,36 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    if settings.ends_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    door = _bind(settings)
     async with service(settings, say) as parts:
         runner = web.AppRunner(build_app(parts), access_log=None, shutdown_timeout=3)
         await runner.setup()
         try:
-            site = web.TCPSite(runner, settings.host, settings.port, ssl_context=_tls(settings))
-            await site.start()
+            await web.SockSite(runner, door, ssl_context=_tls(settings)).start()
             await seed(parts.domain, say)
             _announce(settings, runner, say)
             await stop.wait()
             say("正在停下……")
         finally:
             await runner.cleanup()
+
+
+def _end_with_stdin() -> None:
+    """The program that started us holds the other end and lets go of it even when it is killed."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """Take the port before anything is loaded, so that a taken one is told at once."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family)
+    except socket.gaierror as error:
+        raise ConnectorError("bad_host", f"服务地址 {settings.host} 不对，请检查 XIANGYIN_HOST。") from error
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     warm_voices: bool = Field(
         default=True, description="load ears and voice at the start rather than at their first use"
     )
+    ends_with_stdin: bool = Field(
+        default=False, description="for a service that another program starts: end when standard input does"
+    )
     dialogue_timeout_s: float = Field(
         default=4.0, gt=0, description="after so many seconds without an answer from Rasa a person is asked"
     )
@@ -102,13 +105,19 @@ class Settings(BaseSettings):
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(fresh)
         except FileExistsError:
-            return path.read_text().strip()
+            return self._read_secret(path)
         except OSError as error:
             raise ConnectorError(
                 "data_folder",
                 f"数据目录 {self.data} 写不进去（{error.strerror}）。请检查磁盘和权限，或改 XIANGYIN_DATA。",
             ) from error
         return fresh
+
+    def _read_secret(self, path: Path) -> str:
+        try:
+            return path.read_text("ascii").strip()
+        except (OSError, UnicodeError) as error:
+            raise ConnectorError("bad_key", f"{path} 读不了，或者内容坏了。请放回备份里的那一份。") from error
 
 
 def read_settings(**given: object) -> Settings:

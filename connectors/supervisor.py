@@ -17,6 +17,8 @@ from connectors.settings import ROOT, Settings
 log = structlog.get_logger()
 
 CHECK_EVERY_S = 5.0
+GIVEN_UP_AFTER = 3
+"""So many lives in a row that never became ready are told to the operator; it is tried on all the same."""
 HANGS_AFTER = 3
 """So many unanswered checks in a row mean that the process hangs."""
 LONGEST_WAIT_S = 30.0
@@ -52,26 +54,38 @@ class RasaSupervisor:
         try:
             model = await ensure_model(self._settings, self._say)
         except (ConnectorError, OSError) as error:
-            self.failure = (
-                error
-                if isinstance(error, ConnectorError)
-                else ConnectorError("training_failed", "对话模型存不下来，请检查磁盘。")
-            )
-            self.failed.set()
-            log.error("rasa.impossible", code=self.failure.code)
-            self._say(f"对话引擎用不了：{self.failure.message}")
+            plain = ConnectorError("training_failed", "对话模型存不下来，请检查磁盘。")
+            self._fail(error if isinstance(error, ConnectorError) else plain)
             return
-        wait_s = 1.0
+        wait_s, stillborn = 1.0, 0
         while True:
             was_ready = await self._one_life(model)
-            wait_s = 1.0 if was_ready else min(wait_s * 2, LONGEST_WAIT_S)
+            wait_s, stillborn = (1.0, 0) if was_ready else (min(wait_s * 2, LONGEST_WAIT_S), stillborn + 1)
+            if stillborn == GIVEN_UP_AFTER:
+                self._fail(
+                    ConnectorError(
+                        "rasa_wont_start",
+                        "对话引擎起了几次都没起来。请运行 xiangyin doctor；不行就 make clean 后重来。",
+                    )
+                )
             log.warning("rasa.restart", wait_s=wait_s)
             await asyncio.sleep(wait_s)
+
+    def _fail(self, failure: ConnectorError) -> None:
+        """Say it once; danger is still screened, and everything else goes to people."""
+        self.failure = failure
+        self.failed.set()
+        log.error("rasa.impossible", code=failure.code)
+        self._say(f"对话引擎用不了：{failure.message}")
 
     async def _one_life(self, model: Path) -> bool:
         """From start to end of one process; whether it ever became ready."""
         port = free_port()
-        await self._spawn(model, port)
+        try:
+            await self._spawn(model, port)
+        except OSError as error:
+            log.error("rasa.no_process", errno=error.errno)
+            return False
         try:
             was_ready = await self._until_ready(port)
             if was_ready:

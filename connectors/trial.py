@@ -40,7 +40,7 @@ class Trial:
         address.unlink(missing_ok=True)
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "connectors.cli", "run", "--port", "0", env=os.environ | self.env,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True,
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self.process))
         deadline = asyncio.get_running_loop().time() + STARTS_WITHIN_S
@@ -94,7 +94,7 @@ async def trial(settings: Settings, *, rasa_url: str = "", **more: str) -> Async
     env = {
         "XIANGYIN_DATA": str(folder), "XIANGYIN_RASA_URL": rasa_url, "XIANGYIN_RASA_PYTHON": str(settings.rasa_python), "XIANGYIN_HOST": "127.0.0.1",
         "XIANGYIN_RASA_MODELS": str(settings.rasa_models), "XIANGYIN_MODELS": str(settings.models), "XIANGYIN_WARM_VOICES": "false",
-        "XIANGYIN_TLS_CERTIFICATE": "", "XIANGYIN_SECRET_KEY": "", "XIANGYIN_DATABASE_URL": "",
+        "XIANGYIN_ENDS_WITH_STDIN": "true", "XIANGYIN_TLS_CERTIFICATE": "", "XIANGYIN_SECRET_KEY": "", "XIANGYIN_DATABASE_URL": "",
     }  # fmt: skip
     env |= {f"XIANGYIN_{name}": value for name, value in more.items()}
     one = Trial(

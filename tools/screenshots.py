@@ -68,7 +68,7 @@ async def _quiet_trouble(tab: Tab, one: Trial) -> None:
     visit = StationVisit(tab)
     await visit.type("我想找社工帮忙，问问养老金的事")
     await visit.answer("号码")
-    await visit.heard_answer()
+    await visit.state("idle")
     await _take(tab, "station")
 
 
@@ -77,7 +77,7 @@ async def _on_a_phone(tab: Tab, one: Trial) -> None:
     visit = StationVisit(tab)
     await visit.type("降压药吃完了，要到哪里去开？")
     await visit.answer()
-    await visit.heard_answer()
+    await visit.state("idle")
     await tab.js("document.querySelector('#words').scrollTop = 0")
     await _take(tab, "station-phone")
 
@@ -86,7 +86,7 @@ async def _danger(visit: StationVisit, one: Trial) -> None:
     await visit.tab.goto(f"{one.base}/station")
     await visit.type("我胸口疼得厉害，喘不上气来")
     await visit.answer("号码")
-    await visit.heard_answer()
+    await visit.state("idle")
     await visit.tab.js("document.querySelector('#words').scrollTop = 0")
     await _take(visit.tab, "station-danger")
 
@@ -101,7 +101,7 @@ async def _at_the_console(tab: Tab, one: Trial, in_danger: StationVisit) -> None
     await console.claim()
     await console.reply("我是社工小林，救护车已经在路上。您坐着别动，门先打开。")
     await in_danger.tab.until_text(".answer.from-worker", "救护车")
-    await in_danger.heard_answer()
+    await in_danger.state("idle")
     await in_danger.type("好，我儿子也在旁边")
     await tab.until_text("#conversation", "我儿子也在旁边")
     await tab.until("document.querySelector('#conversation [data-under-way]') === null")

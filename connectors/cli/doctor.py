@@ -7,9 +7,7 @@ import shutil
 import socket
 import ssl
 import sys
-import tarfile
 import tempfile
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -29,7 +27,7 @@ import handoff.store
 from connectors.cli.lines import running_service
 from connectors.cli.speech import model_store
 from connectors.errors import ConnectorError
-from connectors.rasa_model import model_path
+from connectors.rasa_model import is_whole, model_path
 from connectors.root import NLU_DATA, danger_screen, explain_os_error
 from connectors.settings import Settings
 from handoff.model.errors import HandoffError
@@ -255,12 +253,8 @@ def _rasa_model(settings: Settings) -> Check:
     path = model_path(settings)
     if not path.is_file():
         return Check(name, False, "should", "还没为现在的内容训练，启动时会自己训练", "xiangyin train")
-    try:
-        with tarfile.open(path) as archive:
-            for member in archive:
-                archive.extractfile(member)
-    except (tarfile.TarError, EOFError, zlib.error, OSError):
-        return Check(name, False, "must", f"{path.name} 坏了", f"rm {path} && xiangyin train")
+    if not is_whole(path):
+        return Check(name, False, "must", f"{path.name} 坏了", "xiangyin train")
     return Check(name, True, "should", f"{path.name}，与现在的内容相符")
 
 

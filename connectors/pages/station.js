@@ -226,7 +226,7 @@ const phraseClips = {};
 async function loadPhrases() {
   for (const key of Object.keys(PHRASES)) {
     // The voice speaks for one at a time: who is here now goes before what may be needed some day.
-    while (currentState() !== "idle") await pause(500);
+    while (visit || currentState() !== "idle") await pause(500);
     const answer = await fetch(`/station/speech/page/${key}.wav`).catch(() => null);
     // The network phrase must be here before the network goes; one refusal means there are none.
     if (!answer?.ok) return;

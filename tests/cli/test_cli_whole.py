@@ -35,7 +35,7 @@ PLAIN = [
     ("今天的药忘了吃，要补上吗", "medicine", "routine"),
     ("我一个人在家好孤单，想找人说说话", "emotion", "attention"),
     ("儿子儿媳天天吵架，我夹在中间难受", "family", None),
-    ("养老金这个月怎么还没到账", "benefits", "routine"),
+    ("养老金这个月怎么还没到账", "benefits", None),
     ("低保怎么申请", "benefits", "routine"),
     ("住院的钱医保能报销多少", "insurance", "routine"),
     ("去外地看病医保怎么备案", "insurance", "routine"),

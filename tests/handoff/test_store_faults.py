@@ -38,6 +38,9 @@ async def test_a_full_disk_is_told_and_what_was_accepted_stands(county: County, 
     try:
         status, told = await _turn(web, token, CHEST * 2000, "full")
         assert (status, told["error"]) == (507, "disk_full")
+        assert "120" in str(told["say"])
+        status, told = await _turn(web, token, SALT * 2000, "full-2")
+        assert (status, told["error"]) == (507, "disk_full")
         assert "磁盘满了" in str(told["say"])
     finally:
         async with store.write() as session:
