@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from connectors.errors import ConnectorError
+from connectors.pages import page_phrases
 from connectors.rasa_client import RasaClient
 from connectors.settings import ROOT, Settings
 from connectors.supervisor import RasaSupervisor
@@ -109,7 +110,7 @@ async def service(
             if supervisor is not None:
                 supervisor.start()
             if settings.warm_voices:
-                voices.start(parts.phrases.fixed())
+                voices.start([*parts.phrases.fixed(), *page_phrases().values()])
             yield Service(settings, parts, voices, rasa, supervisor)
         finally:
             await voices.close()

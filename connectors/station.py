@@ -2,16 +2,13 @@
 
 import asyncio
 import json
-import re
-from functools import cache
-from html import unescape
-from pathlib import Path
 from typing import Any
 
 import structlog
 from aiohttp import WSMsgType, web
 
 from connectors.errors import ConnectorError
+from connectors.pages import PAGES, page_phrases
 from connectors.replies import present, present_outcome
 from connectors.root import Service
 from connectors.web import json_body, text_field
@@ -27,21 +24,10 @@ from voice.speak import Speaker as Voice
 
 log = structlog.get_logger()
 
-PAGES = Path(__file__).parent / "pages"
 MAX_TEXT = 200_000  # characters of one typed turn
 MAX_SOUND_S = 120
 MAX_SOUND = HEARING_RATE * 2 * MAX_SOUND_S  # bytes of 16-bit PCM
 FRAME_LIMIT = 256 * 1024  # bytes
-
-
-@cache
-def page_phrases() -> dict[str, str]:
-    """The sentences that stand in the page itself, by key."""
-    html = (PAGES / "station.html").read_text("utf-8")
-    return {
-        key: unescape(text).strip()
-        for key, text in re.findall(r'<li data-key="([a-z-]+)">([^<]*)</li>', html)
-    }
 
 
 class StationPage:

@@ -38,6 +38,10 @@ class Voices:
         self._mouth = ThreadPoolExecutor(1, "mouth")
         self._recogniser: asyncio.Future[Recogniser] | None = None
         self._speaker: asyncio.Future[Speaker] | None = None
+        self._preparing: asyncio.Future[None] | None = None
+        self._waiting = 0
+        self._lull = asyncio.Event()
+        self._lull.set()
         self._sounds: OrderedDict[tuple[str, float, float], bytes] = OrderedDict()
 
     def start(self, fixed_phrases: list[str]) -> None:
@@ -46,14 +50,17 @@ class Voices:
         self._speaker = asyncio.ensure_future(self._off_loop(self._mouth, self._load_speaker))
         self._recogniser.add_done_callback(_mention)
         self._speaker.add_done_callback(_mention)
-        self._speaker.add_done_callback(lambda loaded: self._prepare(loaded, fixed_phrases))
+        self._preparing = asyncio.ensure_future(self._prepare(fixed_phrases))
 
-    def _prepare(self, loaded: "asyncio.Future[Speaker]", phrases: list[str]) -> None:
-        """One phrase at a time, so that a real answer never waits for more than one of them."""
-        if loaded.cancelled() or loaded.exception() is not None:
-            return
-        for phrase in phrases:
-            self._mouth.submit(_quietly, partial(loaded.result().prepare, [phrase]))
+    async def _prepare(self, phrases: list[str]) -> None:
+        """One sentence at a time and only while nobody waits, so that a real answer never stands behind them."""
+        try:
+            speaker = await self.speaker()
+            for sentence in [sentence for phrase in phrases for sentence in Speaker.sentences(phrase)]:
+                await self._lull.wait()
+                await self._off_loop(self._mouth, partial(speaker.prepare, [sentence]))
+        except VoiceError as error:
+            log.warning("voice.not_prepared", code=error.code)
 
     async def hear(self, audio: bytes) -> Transcript:
         """Recognise one recording of any common format; raises VoiceError."""
@@ -82,16 +89,27 @@ class Voices:
 
     async def say(self, text: str, *, speed: float = 1.0, volume: float = 1.0) -> Sound:
         """The text as sound; raises VoiceError."""
+        self._waiting += 1
+        self._lull.clear()
+        try:
+            speaker = await self.speaker()
+            return await self._off_loop(self._mouth, lambda: speaker.say(text, speed=speed, volume=volume))
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._lull.set()
+
+    async def speaker(self) -> Speaker:
+        """The loaded voice; waits for it, raises VoiceError where there is none."""
         if self._speaker is None:
             self._speaker = asyncio.ensure_future(self._off_loop(self._mouth, self._load_speaker))
-        speaker = await asyncio.shield(self._speaker)
-        return await self._off_loop(self._mouth, lambda: speaker.say(text, speed=speed, volume=volume))
+        return await asyncio.shield(self._speaker)
 
     async def close(self) -> None:
         """Stop both; what is being rendered is finished, what waits is dropped."""
-        for loading in (self._recogniser, self._speaker):
-            if loading is not None:
-                loading.cancel()
+        for begun in (self._preparing, self._recogniser, self._speaker):
+            if begun is not None:
+                begun.cancel()
         for pool in (self._ears, self._mouth):
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -116,10 +134,3 @@ def _mention(loading: "asyncio.Future[Any]") -> None:
         log.error(
             "voice.unavailable", code=error.code if isinstance(error, VoiceError) else type(error).__name__
         )
-
-
-def _quietly(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except VoiceError as error:
-        log.warning("voice.not_prepared", code=error.code)

@@ -53,10 +53,17 @@ def new_database(request: pytest.FixtureRequest) -> Callable[[str], str]:
     return make
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, new_database: Callable[[str], str]) -> str:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Both databases, but where a file says by `STORES` that one is enough."""
+    if "store_kind" in metafunc.fixturenames:
+        kinds = getattr(metafunc.module, "STORES", ("sqlite", "postgresql"))
+        metafunc.parametrize("store_kind", kinds, scope="module")
+
+
+@pytest.fixture(scope="module")
+def store_url(store_kind: str, new_database: Callable[[str], str]) -> str:
     """A fresh database for a file of tests, once of each kind."""
-    return new_database(request.param)
+    return new_database(store_kind)
 
 
 @pytest_asyncio.fixture(**FILE)

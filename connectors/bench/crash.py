@@ -22,7 +22,6 @@ from connectors.errors import ConnectorError
 from connectors.rasa_model import ensure_model
 from connectors.root import open_store
 from connectors.settings import Settings, read_settings
-from connectors.supervisor import free_port
 from connectors.trial import Trial, trial
 from handoff.store.database import Store
 from handoff.store.tables import Case, Notice, Reply, Turn
@@ -138,7 +137,7 @@ async def bench_crash(settings: Settings, store: str, say: Callable[[str], None]
     await ensure_model(settings, say)
     async with _database(store) as url:
         async with (
-            trial(settings, DATABASE_URL=url, PORT=str(free_port())) as one,
+            trial(settings, DATABASE_URL=url) as one,
             aiohttp.ClientSession() as http,
         ):
             await dialogue_ready(one, http)

@@ -16,9 +16,9 @@ import numpy as np
 from connectors.cli.speech import model_store
 from connectors.cli.talk import sse
 from connectors.errors import ConnectorError
+from connectors.pages import page_phrases
 from connectors.root import danger_screen
 from connectors.settings import Settings
-from connectors.station import page_phrases
 from connectors.trial import Trial, trial
 from connectors.voices import DOMAIN_WORDS
 from handoff.model.words import KIND_ZH, NEED_ZH, RISK_ZH, DangerKind, Need, Risk

@@ -29,6 +29,9 @@ _LOWER = {Risk.EMERGENCY: Risk.URGENT, Risk.URGENT: Risk.ATTENTION, Risk.ATTENTI
 Owner = TypeVar("Owner")
 
 
+_DONE_TO_ME = re.compile("[把打骂关锁害给让逼撵掐推砍捅]我(?![爸妈爹娘老儿女孙家们])")
+"""Somebody else does it, and it is the speaker who suffers it."""
+
 _ENOUGH = 20
 """A sign that has raised the risk so often in one text adds nothing more, and a text may repeat it without end."""
 
@@ -300,6 +303,8 @@ class _Judge:
         return not (self._later("person", "animal", clause) or self._later("self", "animal", clause))
 
     def _about_other(self, scene: "_Scene") -> bool:
+        if _DONE_TO_ME.search(scene.before[-1:] + scene.head):
+            return False
         stretch = self._cues["gone"].blank(scene.before + scene.head)
         person = self._cues["person"].last(stretch[: len(scene.before) + 3])
         return person >= 0 and person > self._cues["self"].last(stretch[: len(scene.before) + 1])

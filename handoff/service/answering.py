@@ -22,6 +22,8 @@ _NO_DENIAL = re.compile(
 )
 _SAYS_DEATH = re.compile("[死活]|自杀|自尽|上吊|寻短")
 _SETTLED_BY_EMERGENCY = ("plainly", "means")
+_SURE = 0.8
+"""So sure the dialogue engine must be of a new danger while one is being met; the screen is not held to it."""
 # What a person may ask for in the middle of a danger question without having answered it.
 _ASIDES = ("talk_repeat", "talk_slower", "talk_louder", "human")
 
@@ -57,6 +59,9 @@ class Answering:
         """Fill `turned.composed`; `answer` is None where the engine gave nothing usable."""
         if answer is None:
             await self._compose_failed(turned, accepted.turn)
+            return
+        if await self._is_answer_to_danger(turned, accepted, answer):
+            await self._stay(turned)
             return
         if turned.talk.questions and not _is_aside(accepted.turn.text, answer):
             await self._follow_up(turned, accepted.turn.text, answer.intent)
@@ -100,6 +105,19 @@ class Answering:
         turned.composed.say(self._phrases["handed_over"])
         await self._effects.perform(turned, Effect("hand_over", {"reason": "silent"}))
 
+    async def _is_answer_to_danger(self, turned: Turned, accepted: Accepted, answer: DialogueAnswer) -> bool:
+        """People are on their way already, and the engine only half believes in another danger ("打了", "儿子在旁边")."""
+        half_believed = answer_is_danger(answer) and answer.confidence < _SURE and not accepted.finding.kinds
+        if turned.talk.questions or not half_believed or not Risk(turned.talk.risk).at_least(Risk.URGENT):
+            return False
+        standing = await open_cases(turned.session, turned.talk.id)
+        return bool(standing) and Risk(standing[0].risk).at_least(Risk.URGENT)
+
+    async def _stay(self, turned: Turned) -> None:
+        for case in await open_cases(turned.session, turned.talk.id):
+            turned.changes.case(case)
+        turned.composed.say(self._phrases["stay"])
+
     async def _follow_up(self, turned: Turned, text: str, intent: str) -> None:
         """The answer to a danger question: what is not clearly a no counts as danger."""
         asked, *rest = turned.talk.questions
@@ -135,7 +153,8 @@ class Answering:
 
 def _is_aside(text: str, answer: DialogueAnswer) -> bool:
     """Whether it is something other than an answer to a danger question: a request, or a danger of its own."""
-    return answer_is_danger(answer) or (answer.intent in _ASIDES and not _denies(text))
+    new_danger = answer_is_danger(answer) and answer.confidence >= _SURE
+    return new_danger or (answer.intent in _ASIDES and not _denies(text))
 
 
 def _denies(text: str) -> bool:

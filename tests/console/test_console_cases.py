@@ -12,6 +12,7 @@ from strict_double import answer, effect
 from handoff.store.tables import Case
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
 
 FORMS = {
     "claim": {},
@@ -109,23 +110,22 @@ async def test_a_volunteer_sees_the_queue_and_not_what_was_said(county: County, 
             assert page.status == 403 and "胸口" not in page.text and case.number not in page.text
 
 
-@pytest.mark.parametrize("verb", FORMS)
-async def test_a_volunteer_can_send_no_form(county: County, web: Pages, verb: str) -> None:
+async def test_a_volunteer_can_send_no_form(county: County, web: Pages) -> None:
     case = await _case(county, CHEST)
     async with web.browser(FANG) as fang:
-        assert (await fang.act(case.id, verb, **FORMS[verb])).status == 403
+        assert {(await fang.act(case.id, verb, **form)).status for verb, form in FORMS.items()} == {403}
     assert await county.kinds_of_events(case) == ["opened"]
 
 
 @pytest.mark.parametrize("csrf", [None, "", "forged", "ä"])
-@pytest.mark.parametrize("verb", FORMS)
 async def test_a_missing_or_forged_token_changes_nothing(
-    county: County, web: Pages, verb: str, csrf: str | None
+    county: County, web: Pages, csrf: str | None
 ) -> None:
     case = await _case(county, CHEST)
-    form = FORMS[verb] | ({} if csrf is None else {"csrf": csrf})
+    token = {} if csrf is None else {"csrf": csrf}
     async with web.browser(LIN) as lin:
-        assert (await lin.post(f"/console/cases/{case.id}/{verb}", data=form)).status == 409
+        for verb, form in FORMS.items():
+            assert (await lin.post(f"/console/cases/{case.id}/{verb}", data=form | token)).status == 409
     assert set(await county.kinds_of_events(case)) == {"opened", "read"}
 
 

@@ -11,14 +11,9 @@ from sqlalchemy import select
 from handoff.store.tables import Session
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
 
 SIGN_IN = "/console/sign-in"
-
-
-@pytest.fixture(params=["sqlite"], scope="module")
-def store_url() -> str:
-    """Nothing here depends on the database."""
-    return ""
 
 
 async def test_the_right_password_opens_the_queue(county: County, web: Pages) -> None:

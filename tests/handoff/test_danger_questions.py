@@ -6,6 +6,7 @@ from county import County
 from strict_double import answer, effect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
 
 PLAINLY, MEANS, NEAR = (
     "您是不是不想活了？",

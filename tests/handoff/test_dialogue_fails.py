@@ -9,6 +9,7 @@ from county import County
 from strict_double import answer, effect
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
 
 DOWN = "我这会儿脑子转不动"
 

@@ -8,6 +8,7 @@ from strict_double import answer, effect
 from handoff.model.words import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
 
 
 async def _ask(county: County, token: str, name: str, **fields: str) -> str:

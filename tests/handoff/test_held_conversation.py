@@ -9,6 +9,7 @@ from county import County
 from handoff.model.words import Stage
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
 
 
 async def _held(county: County) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connectors.station import page_phrases
+from connectors.pages import page_phrases
 from handoff.model.hotlines import Hotlines, HotlinesError
 from handoff.model.words import DangerKind, Need, Risk, Stage
 from handoff.service.phrases import Phrases, PhrasesError
