@@ -17,5 +17,6 @@ def configure_logs(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked for at each line: whoever replaces standard error later gets the lines.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
