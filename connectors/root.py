@@ -88,6 +88,7 @@ async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = N
         Workers(store, clock),
     )
     try:
+        await store.check_key()
         await dispatch.launch(settings.engine_url, turns.finish)
         yield Domain(
             store, hub, dispatch, knows.phrases, knows, turns, casework, queue, Talks(store), workers

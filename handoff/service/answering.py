@@ -86,7 +86,7 @@ class Answering:
             turned.composed.say(self._phrases.question(talk.questions[0]).say)
 
     async def _compose_failed(self, turned: Turned, turn: Turn) -> None:
-        if turn.text and turned.talk.questions:
+        if turned.talk.questions:  # silence is no clear no either
             await self._follow_up(turned, turn.text, "")
             return
         if turn.text:

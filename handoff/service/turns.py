@@ -205,11 +205,15 @@ class Turns:
         async with self._store.write() as session:
             talk = await session.get_one(Conversation, accepted.talk.id, with_for_update=True)
             need, confidence = self._answering.need_of_turn(accepted, answer)
-            if not await self._claim_turn(session, accepted.turn, need, confidence):
+            # A worker who took the conversation over while the engine was asked is the one who answers.
+            state = "held" if talk.held_by is not None else "answered"
+            if not await self._claim_turn(session, accepted.turn, need, confidence, state):
                 return await _outcome(session, talk, await session.get_one(Turn, accepted.turn.id))
             if talk.version != accepted.talk.version:
                 await session.rollback()
                 return None
+            if state == "held":
+                return Outcome(accepted.turn.id, accepted.turn.text, None, await holder(session, talk))
             talk.version += 1
             turned = Turned(session, talk, accepted.turn.id, accepted.finding.risk, changes, Composed())
             await self._answering.compose(turned, accepted, answer, need)
@@ -218,11 +222,13 @@ class Turns:
         await self._dispatch.announce(changes)
         return outcome
 
-    async def _claim_turn(self, session: AsyncSession, turn: Turn, need: Need, confidence: float) -> bool:
+    async def _claim_turn(
+        self, session: AsyncSession, turn: Turn, need: Need, confidence: float, state: str
+    ) -> bool:
         """Exactly one answer wins, whoever else tried (a repeat, another process, the engine after a crash)."""
         unanswered = update(Turn).where(Turn.id == turn.id, Turn.state == "received")
         answered = {
-            "state": "answered",
+            "state": state,
             "answered_at": self._clock.now(),
             "need": need,
             "need_confidence": confidence,

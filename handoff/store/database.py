@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, Executable, event
+from sqlalchemy import CursorResult, Executable, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from handoff.model.errors import HandoffError
+from handoff.store.tables import Turn
 
 
 class StoreError(HandoffError):
@@ -85,6 +86,11 @@ class Store:
                 yield session
         except DatabaseError as error:
             raise plain_error(error) if is_fault(error) else error from error.orig
+
+    async def check_key(self) -> None:
+        """Open one sealed field; raises SealError, before anything is sealed with a key that does not fit the rest."""
+        async with self.read() as session:
+            await session.scalar(select(Turn.text).limit(1))
 
     async def close(self) -> None:
         """Let go of all connections."""
