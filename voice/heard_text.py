@@ -9,6 +9,8 @@ from opencc import OpenCC
 _CJK = r"\u3400-\u9fff\uf900-\ufaff\u3000-\u303f\uff00-\uffef"
 _SPACE_BESIDE_CJK = re.compile(rf"(?<=[{_CJK}])\s+|\s+(?=[{_CJK}])")
 _NOT_WORDS = re.compile(r"[\W_]+")
+# Whisper, given a prompt, likes to close with a full-width digit that nobody said; digits that were said are half-width.
+_STRAY_END = re.compile(r"(?<=[^０-９])[０-９﹑]$")
 # A unit of 1–12 characters said four times or more without a break.
 _LOOP = re.compile(r"(.{1,12}?)\1{3,}")
 # What Whisper learnt from subtitles and prints over noise.
@@ -22,7 +24,7 @@ _FASTEST = 11.0
 
 def tidy(text: str) -> str:
     """Simplified Chinese, no spaces beside Chinese characters or around the whole."""
-    return _SPACE_BESIDE_CJK.sub("", _simplified().convert(text)).strip()
+    return _STRAY_END.sub("", _SPACE_BESIDE_CJK.sub("", _simplified().convert(text)).strip())
 
 
 @cache
