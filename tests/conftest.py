@@ -57,7 +57,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Both databases, but where a file says by `STORES` that one is enough."""
     if "store_kind" in metafunc.fixturenames:
         kinds = getattr(metafunc.module, "STORES", ("sqlite", "postgresql"))
-        metafunc.parametrize("store_kind", kinds, scope="module")
+        # PostgreSQL belongs to the whole run, so that the quick one stays quick.
+        marked = [
+            pytest.param(kind, marks=pytest.mark.slow if kind == "postgresql" else ()) for kind in kinds
+        ]
+        metafunc.parametrize("store_kind", marked, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,8 @@ COMMANDS = [
     ("worker", "list"), ("worker", "disable"),
 ]  # fmt: skip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_explains_itself(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,6 +65,7 @@ def _look_for_words(folder: Path) -> None:
         assert not found, file.name
 
 
+@pytest.mark.slow
 async def test_nothing_stands_in_postgresql_in_clear(tmp_path: Path, new_database: object) -> None:
     url = new_database("postgresql")  # type: ignore[operator]
     async with county(settings_for(tmp_path, url)) as here:
@@ -111,6 +112,7 @@ async def test_a_key_that_is_none_is_refused(key: bytes) -> None:
     assert wrong.value.code == "bad_key"
 
 
+@pytest.mark.slow
 async def test_the_logs_of_a_whole_visit_hold_no_words(tmp_path: Path) -> None:
     async with strict_double() as rasa:
         rasa.script["要三包盐"] = 500

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 HUNG = "第三件事"
 
 
-@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 async def test_everything_accepted_is_finished_after_a_restart(
     kind: str, tmp_path: Path, new_database: Callable[[str], str]
 ) -> None:
