@@ -154,6 +154,10 @@ class Turns:
 
     async def _pass_to_worker(self, turned: Turned, turn: Turn) -> Outcome:
         turn.state, turn.answered_at = "held", self._clock.now()
+        return await self._outcome_of_held(turned, turn)
+
+    async def _outcome_of_held(self, turned: Turned, turn: Turn) -> Outcome:
+        """No reply of ours; the worker's console is told that something was said."""
         for case in await open_cases(turned.session, turned.talk.id):
             turned.changes.case(case)
         return Outcome(turn.id, turn.text, None, await holder(turned.session, turned.talk))
@@ -212,13 +216,16 @@ class Turns:
             if talk.version != accepted.talk.version:
                 await session.rollback()
                 return None
-            if state == "held":
-                return Outcome(accepted.turn.id, accepted.turn.text, None, await holder(session, talk))
-            talk.version += 1
             turned = Turned(session, talk, accepted.turn.id, accepted.finding.risk, changes, Composed())
-            await self._answering.compose(turned, accepted, answer, need)
-            reply = await self._add_reply(session, talk, turned.composed, accepted.turn.id)
-            outcome = Outcome(accepted.turn.id, accepted.turn.text, view(reply, await holder(session, talk)))
+            if state == "held":
+                outcome = await self._outcome_of_held(turned, accepted.turn)
+            else:
+                talk.version += 1
+                await self._answering.compose(turned, accepted, answer, need)
+                reply = await self._add_reply(session, talk, turned.composed, accepted.turn.id)
+                outcome = Outcome(
+                    accepted.turn.id, accepted.turn.text, view(reply, await holder(session, talk))
+                )
         await self._dispatch.announce(changes)
         return outcome
 
