@@ -70,6 +70,15 @@ test: .venv/.dev setup ## everything, with real Rasa, both databases, real voice
 	(cd bot && RASA_TELEMETRY_ENABLED=false PYTHONWARNINGS=ignore .venv/bin/rasa data validate --fail-on-warnings --domain domain --config config.yml --data ../nlu_data/nlu data > ../.venv/validate.log 2>&1) || { tail -30 .venv/validate.log; exit 1; }
 	$(PY) -m pytest
 
+evaluate: .venv/.dev setup ## what is understood, on held-back sentences: writes docs/evaluation.md
+	@$(PY) -W ignore tools/evaluate.py
+
+encoder: .venv/.uv ## train the sentence encoder anew: an hour, only when nlu_data has changed much
+	@$(UV) venv --quiet --allow-existing --python $(PY) .venv/encoder
+	$(UV) pip install --quiet --python .venv/encoder/bin/python -r tools/encoder/requirements.txt
+	.venv/encoder/bin/python tools/encoder/train.py fold
+	.venv/encoder/bin/python tools/encoder/train.py final --epochs 7
+
 screenshots: .venv/.dev setup ## the pictures of the README, made again
 	@tools/system-packages
 	$(PY) tools/screenshots.py
@@ -82,4 +91,4 @@ lock: .venv/.uv ## resolve the dependencies of both environments anew
 clean: ## remove what was built here (not the store, not the models)
 	@rm -rf .venv bot/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup run demo check test screenshots lock clean
+.PHONY: help setup run demo check test evaluate encoder screenshots lock clean

@@ -73,19 +73,19 @@ class RasaClient:
 def _read(answer: Any) -> DialogueAnswer:
     try:
         messages = answer["messages"]
-        texts = tuple(str(message["text"]) for message in messages if message.get("text"))
-        effects = tuple(_effect(message["effect"]) for message in messages if message.get("effect"))
+        steps = tuple(step for message in messages if (step := _step(message)))
         state = answer.get("state")
-        if not (texts or effects) or not (state is None or isinstance(state, dict)):
+        if not steps or not (state is None or isinstance(state, dict)):
             raise DialogueError("empty", "对话引擎什么也没说。")
+        effects = [step for step in steps if isinstance(step, Effect)]
         return DialogueAnswer(
-            _need(answer, effects), str(answer["intent"]), float(answer["confidence"]), texts, effects, state
+            _need(answer, effects), str(answer["intent"]), float(answer["confidence"]), steps, state
         )
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise DialogueError("garbage", "对话引擎答得不成样子。") from error
 
 
-def _need(answer: dict[str, Any], effects: tuple[Effect, ...]) -> Need:
+def _need(answer: dict[str, Any], effects: list[Effect]) -> Need:
     """Words that answer a form's question ("三四天了") mean nothing by themselves: the need is the form's."""
     if answer.get("act") in ("answer", "skip"):
         opened = next((effect.fields["need"] for effect in effects if effect.name == "open_case"), None)
@@ -93,6 +93,12 @@ def _need(answer: dict[str, Any], effects: tuple[Effect, ...]) -> Need:
         if opened or loop:
             return Need(opened or str(loop).removesuffix("_form"))
     return Need(answer["need"])
+
+
+def _step(message: dict[str, Any]) -> str | Effect | None:
+    if fields := message.get("effect"):
+        return _effect(fields)
+    return str(message["text"]) if message.get("text") else None
 
 
 def _effect(fields: dict[str, Any]) -> Effect:

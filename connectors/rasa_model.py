@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import os
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,23 +22,32 @@ def _inputs() -> Iterator[Path]:
         (bot / "data", "*.yml"),
         (bot / "domain", "*.yml"),
         (bot / "components", "*.py"),
+        (ROOT / "handoff" / "language", "*.py"),
         (ROOT / "nlu_data" / "nlu", "*.yml"),
     ):
         yield from sorted(folder.rglob(pattern))
     yield from (bot / "config.yml", bot / "train.py", bot / "requirements.lock")
 
 
-def fingerprint() -> str:
+def fingerprint(encoder: Path) -> str:
     """Sixteen hex digits that change with any input of the model."""
     digest = hashlib.sha256()
     for path in _inputs():
         digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    # The card names the encoder's checksum: the encoder itself need not be read.
+    card = encoder / "card.json"
+    digest.update(card.read_bytes() if card.is_file() else b"")
     return digest.hexdigest()[:16]
+
+
+def rasa_environment(settings: Settings) -> dict[str, str]:
+    """The environment of Rasa's processes: ours, and where the encoder is."""
+    return os.environ | {"XIANGYIN_ENCODER": str(settings.encoder.resolve())}
 
 
 def model_path(settings: Settings) -> Path:
     """Where the model for today's inputs lies, or will."""
-    return settings.rasa_models / f"{fingerprint()}.tar.gz"
+    return settings.rasa_models / f"{fingerprint(settings.encoder)}.tar.gz"
 
 
 async def ensure_model(settings: Settings, say: Callable[[str], None]) -> Path:
@@ -69,6 +79,7 @@ async def _train(settings: Settings, path: Path, say: Callable[[str], None]) -> 
     process = await asyncio.create_subprocess_exec(
         settings.rasa_python, ROOT / "bot" / "train.py", "--data", ROOT / "nlu_data" / "nlu", "--out", unfinished,
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        env=rasa_environment(settings),
     )  # fmt: skip
     try:
         last = ""

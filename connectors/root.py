@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from connectors.errors import ConnectorError
 from connectors.pages import page_phrases
 from connectors.rasa_client import RasaClient
+from connectors.screens import danger_screen
 from connectors.settings import ROOT, Settings
 from connectors.supervisor import RasaSupervisor
 from connectors.voices import Voices
 from handoff.model.clock import Clock
-from handoff.model.danger import DangerScreen
 from handoff.model.hotlines import Hotlines
 from handoff.service.casework import Casework
 from handoff.service.dispatch import Dispatch
@@ -57,14 +57,9 @@ class Service:
     supervisor: RasaSupervisor | None
 
 
-def danger_screen() -> DangerScreen:
-    """The screen with the project's lexicon; needs nothing else of the service."""
-    return DangerScreen.load(NLU_DATA / "danger")
-
-
-def understander(dialogue: Dialogue) -> Understander:
+def understander(settings: Settings, dialogue: Dialogue) -> Understander:
     """The full understanding of single utterances."""
-    return Understander(danger_screen(), Phrases.load(NLU_DATA / "phrases.yaml"), dialogue)
+    return Understander(danger_screen(settings.encoder), Phrases.load(NLU_DATA / "phrases.yaml"), dialogue)
 
 
 def open_store(settings: Settings) -> Store:
@@ -79,7 +74,7 @@ def open_store(settings: Settings) -> Store:
 async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = None) -> AsyncIterator[Domain]:
     """The domain with its durable engine running."""
     store, hub, clock = open_store(settings), Hub(), clock or Clock()
-    knows = understander(dialogue)
+    knows = understander(settings, dialogue)
     dispatch = Dispatch(store, hub, clock)
     turns = Turns(store, knows, Hotlines.load(NLU_DATA / "hotlines.yaml"), dispatch, clock)
     casework, queue, workers = (

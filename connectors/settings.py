@@ -42,6 +42,10 @@ class Settings(BaseSettings):
     models: Path = Field(
         default=Path.home() / ".cache" / "xiangyin" / "models", description="folder of the speech models"
     )
+    encoder: Path = Field(
+        default=ROOT / "nlu_data" / "encoder",
+        description="folder of the sentence encoder that Rasa and the danger screen share",
+    )
     hub_mirror: str = Field(
         default="", description="a mirror of the model hub, such as https://mirror.example"
     )

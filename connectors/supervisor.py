@@ -11,7 +11,7 @@ import structlog
 
 from connectors.errors import ConnectorError
 from connectors.rasa_client import RasaClient
-from connectors.rasa_model import ensure_model
+from connectors.rasa_model import ensure_model, rasa_environment
 from connectors.settings import ROOT, Settings
 
 log = structlog.get_logger()
@@ -100,6 +100,7 @@ class RasaSupervisor:
         self._process = await asyncio.create_subprocess_exec(
             self._settings.rasa_python, ROOT / "bot" / "serve.py", "--model", model, "--port", str(port),
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+            env=rasa_environment(self._settings),
         )  # fmt: skip
         log.info("rasa.started", pid=self._process.pid)
 

@@ -130,7 +130,9 @@ class County:
     def elsewhere(self, store: Store) -> Turns:
         """What another process would have: in common with us nothing but the database."""
         hotlines = Hotlines.load(NLU_DATA / "hotlines.yaml")
-        return Turns(store, understander(self.client), hotlines, self.domain.dispatch, self.clock)
+        return Turns(
+            store, understander(self.settings, self.client), hotlines, self.domain.dispatch, self.clock
+        )
 
     def at_hour(self, hour: int) -> None:
         """Put the county's clock to this hour of today."""

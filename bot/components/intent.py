@@ -1,9 +1,8 @@
-"""Understands one utterance: character n-grams under a linear classifier, for text without word breaks."""
+"""Understands one utterance: two linear classifiers, of its character n-grams and of its vector, added up."""
 
 import json
-import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rasa.engine.graph import ExecutionContext, GraphComponent
@@ -15,50 +14,48 @@ from rasa.shared.nlu.constants import INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-EDGE = "^"
+from handoff.language.ngrams import ngrams
 
-
-def plain(text: str) -> str:
-    """The text as the n-grams see it: one width, lower case, letters and digits only, `^` at each break."""
-    kept = (ch if ch.isalnum() else EDGE for ch in unicodedata.normalize("NFKC", text).casefold())
-    words = "".join("0" if ch.isdigit() else ch for ch in kept)
-    return EDGE + EDGE.join(filter(None, words.split(EDGE))) + EDGE
-
-
-def ngrams(text: str, longest: int) -> list[str]:
-    """All runs of 1 to `longest` characters, repeats included."""
-    line = plain(text)
-    return [
-        line[start : start + size]
-        for size in range(1, longest + 1)
-        for start in range(len(line) - size + 1)
-        if line[start : start + size] != EDGE
-    ]
+ARRAYS = ("weights", "dense", "bias")
 
 
 @dataclass
 class Head:
-    """A linear classifier over the n-grams: shares of `names` are softmax(scale * (x @ weights + bias)).
+    """A linear classifier over n-grams and a vector: shares of `names` are softmax(scale * scores).
 
-    weights: float32, (n-grams, names); bias: float32, (names,).
+    weights: float32, (n-grams, names); dense: float32, (vector's size or 0, names); bias: float32, (names,).
     """
 
     names: list[str]
     weights: np.ndarray
+    dense: np.ndarray
     bias: np.ndarray
     scale: float = 1.0
 
-    def shares(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """One probability for each name, for a text of the n-grams `rows` with tf-idf `values`."""
-        scores = self.scale * (self.bias + values @ self.weights[rows])
-        odds = np.exp(scores - scores.max())
+    def shares(self, text: "Features") -> np.ndarray:
+        """One probability for each name."""
+        scores = self.bias + text.values @ self.weights[text.rows]
+        if len(self.dense):
+            scores = scores + text.vector @ self.dense
+        odds = np.exp(self.scale * (scores - scores.max()))
         return odds / odds.sum()
 
 
-@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
-class CharNgramClassifier(GraphComponent, IntentClassifier):
-    """Logistic regression over tf-idf of character n-grams: first the need, then the kind of talk.
+class Features(NamedTuple):
+    """One text: which n-grams of the vocabulary it holds, their tf-idf, and its vector (empty without one)."""
 
+    rows: np.ndarray
+    values: np.ndarray
+    vector: np.ndarray
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
+class NeedClassifier(GraphComponent, IntentClassifier):
+    """Logistic regression over tf-idf of the text's n-grams, and another over its vector: first the need, then the
+    kind of talk.
+
+    The two are fitted apart and their scores added, because the encoder has learnt from the same examples: fitted
+    together its vector explains them all, and nothing is left for the n-grams to learn (bot/README.md has the figures).
     In two steps, because twelve kinds of talk in one list would together outweigh every need in doubt.
     Beside it, a classifier of its own says how much the text looks like an answer to a form's question.
     Persisted as a word list and arrays, so that answering needs neither scikit-learn nor pickles.
@@ -66,23 +63,39 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
 
     @staticmethod
     def get_default_config() -> dict[str, Any]:
-        """`longest`: characters in an n-gram; `c`: inverse strength of the L2 penalty; `grouped`: a prefix
-        whose intents are one need together; `answer`: the intent that is none, but the form's answers.
+        """`longest`: characters in an n-gram; `c`, `c_vector`: inverse strength of the L2 penalties; `vector`:
+        what the vector's scores weigh beside the n-grams'; `scale`: makes shares probabilities (0: fitted on held-out folds,
+        right only for features that have not seen the examples); `grouped`: a prefix whose intents are one need
+        together; `answer`: the intent that is none, but the form's answers.
         """
-        return {"longest": 2, "c": 30.0, "grouped": "talk_", "answer": "answer"}
+        return {
+            "longest": 2,
+            "c": 30.0,
+            "c_vector": 10.0,
+            "vector": 0.3,
+            "scale": 0.0,
+            "grouped": "talk_",
+            "answer": "answer",
+        }
 
     def __init__(self, config: dict[str, Any], storage: ModelStorage, resource: Resource) -> None:
         self._longest = int(config["longest"])
         self._c = float(config["c"])
+        self._c_vector = float(config["c_vector"])
+        self._vector_weight = float(config["vector"])
+        self._scale = float(config["scale"])
         self._grouped = str(config["grouped"])
         self._answer = str(config["answer"])
         self._storage = storage
         self._resource = resource
         self._index: dict[str, int] = {}
         self._idf = np.zeros(0, np.float32)
-        self._needs = Head([], np.zeros((0, 0)), np.zeros(0))
-        self._kinds: Head | None = None
-        self._answers: Head | None = None
+        self._heads: dict[str, Head] = {}
+
+    @classmethod
+    def required_components(cls) -> list[type]:
+        """None: without a featurizer before it, it goes by the n-grams alone."""
+        return []
 
     @classmethod
     def create(
@@ -91,7 +104,7 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
         model_storage: ModelStorage,
         resource: Resource,
         execution_context: ExecutionContext,
-    ) -> "CharNgramClassifier":
+    ) -> "NeedClassifier":
         """An untrained classifier."""
         return cls(config, model_storage, resource)
 
@@ -103,7 +116,7 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
         resource: Resource,
         execution_context: ExecutionContext,
         **_kwargs: Any,
-    ) -> "CharNgramClassifier":
+    ) -> "NeedClassifier":
         """The classifier as it was persisted; raises ValueError, KeyError or OSError when it is damaged."""
         loaded = cls(config, model_storage, resource)
         with model_storage.read_from(resource) as folder:
@@ -112,54 +125,69 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
                 kept = dict(arrays)
         loaded._index = {gram: at for at, gram in enumerate(names["ngrams"])}
         loaded._idf = kept["idf"]
-        heads = {
-            part: Head(names[part], kept[part], kept[f"{part}_bias"], float(kept[f"{part}_scale"]))
+        loaded._heads = {
+            part: Head(
+                names[part], *(kept[f"{part}_{array}"] for array in ARRAYS), float(kept[f"{part}_scale"])
+            )
             for part in names["heads"]
         }
-        loaded._needs = heads["needs"]
-        loaded._kinds, loaded._answers = heads.get("kinds"), heads.get("answers")
         return loaded
 
     def train(self, training_data: TrainingData) -> Resource:
         """Learns from the examples that carry an intent."""
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
         examples = [m for m in training_data.intent_examples if m.get(TEXT)]
         intents = np.array([m.get(INTENT) for m in examples])
         needs = np.array([self._need(intent) for intent in intents])
+        found = self._learn_features(examples)
+        dense = np.array([_vector_of(message) for message in examples])
+        is_answer = intents == self._answer
+        asks = ~is_answer
+        self._heads = {"needs": self._fit(found[asks], dense[asks], needs[asks])}
+        self._heads["needs"].scale = self._scale or self._fit_scale(found[asks], dense[asks], needs[asks])
+        grouped = needs != intents
+        if len(set(intents[grouped])) > 2:
+            self._heads["kinds"] = self._fit(found[grouped], dense[grouped], intents[grouped])
+        if is_answer.any():
+            self._heads["answers"] = self._fit(found, dense, np.where(is_answer, self._answer, ""))
+        self._persist()
+        return self._resource
+
+    def _learn_features(self, examples: list[Message]) -> Any:
+        """The tf-idf of the examples' n-grams, a sparse matrix of float64."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
         vectors = TfidfVectorizer(analyzer=lambda text: ngrams(text, self._longest), sublinear_tf=True)
         found = vectors.fit_transform(m.get(TEXT) for m in examples)
         self._index = {gram: int(at) for gram, at in vectors.vocabulary_.items()}
         self._idf = vectors.idf_.astype(np.float32)
-        is_answer = intents == self._answer
-        self._needs = self._fit(found[~is_answer], needs[~is_answer])
-        self._needs.scale = self._fit_scale(found[~is_answer], needs[~is_answer])
-        grouped = needs != intents
-        if len(set(intents[grouped])) > 2:
-            self._kinds = self._fit(found[grouped], intents[grouped])
-        if is_answer.any():
-            self._answers = self._fit(found, np.where(is_answer, self._answer, ""))
-        self._persist()
-        return self._resource
+        return found
 
     def _need(self, intent: str) -> str:
         return self._grouped.rstrip("_") if intent.startswith(self._grouped) else intent
 
-    def _model(self) -> Any:
+    def _model(self, c: float) -> Any:
         from sklearn.linear_model import LogisticRegression
 
-        return LogisticRegression(C=self._c, class_weight="balanced", solver="liblinear")
+        return LogisticRegression(C=c, class_weight="balanced", solver="liblinear")
 
-    def _fit(self, found: Any, labels: np.ndarray) -> Head:
-        model = self._model().fit(found, labels)
+    def _fit(self, found: Any, dense: np.ndarray, labels: np.ndarray) -> Head:
+        names, weights, bias = self._fit_part(found, labels, self._c)
+        if not dense.shape[1]:
+            return Head(names, weights, np.zeros((0, len(names)), np.float32), bias)
+        _, dense_weights, dense_bias = self._fit_part(dense, labels, self._c_vector)
+        share = np.float32(self._vector_weight)
+        return Head(names, weights, share * dense_weights, bias + share * dense_bias)
+
+    def _fit_part(self, found: Any, labels: np.ndarray, c: float) -> tuple[list[str], np.ndarray, np.ndarray]:
+        model = self._model(c).fit(found, labels)
         weights, bias = model.coef_.T, model.intercept_
         if len(model.classes_) == 2:
             # One column for two classes: the other's score is none, so that softmax is the logistic function.
             weights, bias = np.hstack([0 * weights, weights]), np.array([0.0, bias[0]])
-        kept = np.ascontiguousarray(weights, dtype=np.float32)
-        return Head([str(name) for name in model.classes_], kept, bias.astype(np.float32))
+        names = [str(name) for name in model.classes_]
+        return names, np.ascontiguousarray(weights, dtype=np.float32), bias.astype(np.float32)
 
-    def _fit_scale(self, found: Any, labels: np.ndarray) -> float:
+    def _fit_scale(self, found: Any, dense: np.ndarray, labels: np.ndarray) -> float:
         """The factor on the scores that makes shares mean probabilities on sentences not trained on."""
         from scipy.optimize import minimize_scalar
         from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -169,7 +197,13 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
         if folds < 2 or len(names) < 3:
             return 1.0
         split = StratifiedKFold(folds, shuffle=True, random_state=0)
-        scores = cross_val_predict(self._model(), found, labels, cv=split, method="decision_function")
+        parts = [(found, self._c, 1.0)]
+        if dense.shape[1]:
+            parts.append((dense, self._c_vector, self._vector_weight))
+        scores = sum(
+            share * cross_val_predict(self._model(c), part, labels, cv=split, method="decision_function")
+            for part, c, share in parts
+        )
 
         def surprise(scale: float) -> float:
             shifted = scale * (scores - scores.max(axis=1, keepdims=True))
@@ -178,40 +212,41 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
         return float(minimize_scalar(surprise, bounds=(0.2, 10.0), method="bounded").x)
 
     def _persist(self) -> None:
-        all_heads = {"needs": self._needs, "kinds": self._kinds, "answers": self._answers}
-        heads = {part: head for part, head in all_heads.items() if head}
-        names: dict[str, Any] = {part: head.names for part, head in heads.items()}
-        names |= {"heads": list(heads), "ngrams": sorted(self._index, key=self._index.__getitem__)}
+        names: dict[str, Any] = {part: head.names for part, head in self._heads.items()}
+        names |= {"heads": list(self._heads), "ngrams": sorted(self._index, key=self._index.__getitem__)}
         arrays = {"idf": self._idf}
-        for part, head in heads.items():
-            arrays |= {part: head.weights, f"{part}_bias": head.bias, f"{part}_scale": np.float32(head.scale)}
+        for part, head in self._heads.items():
+            arrays |= {f"{part}_{array}": getattr(head, array) for array in ARRAYS}
+            arrays[f"{part}_scale"] = np.float32(head.scale)
         with self._storage.write_to(self._resource) as folder:
             (folder / "names.json").write_text(json.dumps(names, ensure_ascii=False), "utf-8")
             np.savez(folder / "weights.npz", **arrays)
 
-    def _vector(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+    def _features(self, message: Message) -> Features:
+        text = message.get(TEXT) or ""
         seen = [at for gram in ngrams(text, self._longest) if (at := self._index.get(gram)) is not None]
         rows, counts = np.unique(np.array(seen, dtype=np.int64), return_counts=True)
         values = (1 + np.log(counts)) * self._idf[rows]
-        return rows, values / (np.linalg.norm(values) or 1.0)
+        return Features(rows, values / (np.linalg.norm(values) or 1.0), _vector_of(message))
 
-    def shares(self, text: str) -> tuple[dict[str, float], float]:
-        """The probability of each intent (the needs' own prior when no n-gram is known), and of an answer."""
-        vector = self._vector(text)
-        shares = dict(zip(self._needs.names, self._needs.shares(*vector).tolist(), strict=True))
-        if self._kinds:
+    def shares(self, message: Message) -> tuple[dict[str, float], float]:
+        """The probability of each intent (the needs' own prior when nothing is known), and of an answer."""
+        found = self._features(message)
+        needs, kinds, answers = (self._heads.get(part) for part in ("needs", "kinds", "answers"))
+        if needs is None:
+            return {}, 0.0
+        shares = dict(zip(needs.names, needs.shares(found).tolist(), strict=True))
+        if kinds:
             whole = shares.pop(self._grouped.rstrip("_"))
-            parts = self._kinds.shares(*vector).tolist()
-            shares |= {name: whole * part for name, part in zip(self._kinds.names, parts, strict=True)}
-        answer = 0.0
-        if self._answers:
-            answer = float(self._answers.shares(*vector)[self._answers.names.index(self._answer)])
+            parts = kinds.shares(found).tolist()
+            shares |= {name: whole * part for name, part in zip(kinds.names, parts, strict=True)}
+        answer = float(answers.shares(found)[answers.names.index(self._answer)]) if answers else 0.0
         return shares, answer
 
     def process(self, messages: list[Message]) -> list[Message]:
         """Adds `intent`, the whole `intent_ranking` and `answer_share` to each message."""
         for message in messages:
-            shares, answer = self.shares(message.get(TEXT) or "")
+            shares, answer = self.shares(message)
             best_first = sorted(shares, key=shares.__getitem__, reverse=True)
             ranking = [{"name": name, "confidence": shares[name]} for name in best_first]
             message.set(INTENT, ranking[0], add_to_output=True)
@@ -222,3 +257,8 @@ class CharNgramClassifier(GraphComponent, IntentClassifier):
     def process_training_data(self, training_data: TrainingData) -> TrainingData:
         """Nothing after this component needs its opinion of the examples."""
         return training_data
+
+
+def _vector_of(message: Message) -> np.ndarray:
+    _, sentence = message.get_dense_features(TEXT, [])
+    return np.zeros(0, np.float32) if sentence is None else sentence.features[0]

@@ -95,11 +95,15 @@ def understand() -> None:
 
 
 @app.command()
-def screen() -> None:
+def screen(
+    lexicon_only: Annotated[
+        bool, typer.Option("--lexicon-only", help="只用词库，不用分类器：快得多，漏得也多。")
+    ] = False,
+) -> None:
     """只做险情筛查：一行一行读，一行一个 JSON。不用 Rasa，也不用网络。"""
     from connectors.cli.screen import screen_lines
 
-    screen_lines()
+    screen_lines(None if lexicon_only else _settings().encoder)
 
 
 @app.command()

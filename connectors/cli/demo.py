@@ -17,7 +17,7 @@ from connectors.cli.speech import model_store
 from connectors.cli.talk import sse
 from connectors.errors import ConnectorError
 from connectors.pages import page_phrases
-from connectors.root import danger_screen
+from connectors.screens import danger_screen
 from connectors.settings import Settings
 from connectors.trial import Trial, trial
 from connectors.voices import DOMAIN_WORDS
@@ -112,7 +112,7 @@ class _Story:
         async with _step("听懂老人的话"):
             heard, reply = await self._through_microphone(sound)
         self.tell("听到", f"{heard['text']}（把握 {heard['confidence']:.0%}）")
-        found = danger_screen().screen(heard["text"], confidence=heard["confidence"])
+        found = danger_screen(self._settings.encoder).screen(heard["text"], confidence=heard["confidence"])
         if not found.risk.at_least(Risk.URGENT) or reply is None or not reply["number"]:
             raise ConnectorError("demo_failed", "演示停在“筛险”：听到的话里没有认出险情。")
         self.tell("筛险", f"{RISK_ZH[found.risk]}，{_kinds(found.kinds)}，因为“{'、'.join(found.why)}”")

@@ -28,8 +28,10 @@ from connectors.cli.lines import running_service
 from connectors.cli.speech import model_store
 from connectors.errors import ConnectorError
 from connectors.rasa_model import is_whole, model_path
-from connectors.root import NLU_DATA, danger_screen, explain_os_error
+from connectors.root import NLU_DATA, explain_os_error
+from connectors.screens import danger_screen
 from connectors.settings import Settings
+from handoff.language.encoder import EncoderError
 from handoff.model.errors import HandoffError
 from handoff.service.phrases import Phrases
 from handoff.store.database import sync_url
@@ -71,6 +73,7 @@ async def examine(settings: Settings, as_json: bool) -> int:
         ("听话", lambda: _recogniser(settings)),
         ("说话", lambda: _voice(settings)),
         ("险情词库", _lexicon),
+        ("险情分类器", lambda: _classifier(settings)),
         ("语句", _phrases),
         ("端口", lambda: _port(settings, base)),
         ("加密访问", lambda: _tls(settings)),
@@ -302,8 +305,16 @@ def _model(settings: Settings, model: str, group: str, name: str) -> Check:
 
 
 def _lexicon() -> Check:
-    danger_screen()
+    danger_screen(None)
     return Check("险情词库", True, "must", "读得通")
+
+
+def _classifier(settings: Settings) -> Check:
+    try:
+        danger_screen(settings.encoder).screen("试一试")
+    except EncoderError as error:
+        return Check("险情分类器", False, "must", str(error), "重新取一份程序，或改正 XIANGYIN_ENCODER")
+    return Check("险情分类器", True, "must", f"编码器读得通（{settings.encoder}）")
 
 
 def _phrases() -> Check:

@@ -26,7 +26,7 @@ async def understand_lines(settings: Settings) -> None:
             await _in_order(lambda text: ask_service(http, "/api/understand", {"text": text}))
         return
     async with own_rasa(settings) as rasa:
-        knows = understander(rasa)
+        knows = understander(settings, rasa)
 
         async def ask(text: str) -> dict[str, Any]:
             known = await knows.understand(text)

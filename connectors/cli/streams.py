@@ -52,15 +52,24 @@ async def stdin_lines() -> AsyncIterator[str]:
 
 def read_lines() -> Iterator[str]:
     """Without `sys.stdin`, whose lock a thread that waits for input would still hold at the program's end."""
+    for block in read_blocks():
+        yield from block
+
+
+def read_blocks() -> Iterator[list[str]]:
+    """The lines of standard input, as many at a time as have come: one by one from a person, many from a file."""
     pieces: list[bytes] = []
     while block := os.read(0, 65536):
         *ended, rest = block.split(b"\n")
+        lines = []
         for piece in ended:
-            yield _text(b"".join([*pieces, piece]))
+            lines.append(_text(b"".join([*pieces, piece])))
             pieces = []
         pieces.append(rest)
+        if lines:
+            yield lines
     if last := b"".join(pieces):
-        yield _text(last)
+        yield [_text(last)]
 
 
 def _text(raw: bytes) -> str:

@@ -41,13 +41,15 @@ class Finding:
     """What the screen says of one utterance.
 
     `kinds` stand in the taxonomy's order; `why` are exact spans of the text in its order; `doubt` says that a
-    possible danger word stands in the text although the rules dismissed it.
+    possible danger word stands in the text although the rules dismissed it; `suspected`, that only the
+    classifier holds it for danger.
     """
 
     risk: Risk
     kinds: tuple[DangerKind, ...]
     why: tuple[str, ...]
     doubt: bool = False
+    suspected: bool = False
 
 
 @dataclass(frozen=True)

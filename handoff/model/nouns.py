@@ -80,7 +80,12 @@ class DialogueAnswer:
     need: Need
     intent: str
     confidence: float
-    texts: tuple[str, ...]
-    effects: tuple[Effect, ...]
+    steps: tuple[str | Effect, ...]
+    """What is to be said and done, in its order."""
     state: dict[str, Any] | None
     """Opaque state to be given back with the next utterance."""
+
+    @property
+    def effects(self) -> tuple[Effect, ...]:
+        """What is to be done."""
+        return tuple(step for step in self.steps if isinstance(step, Effect))

@@ -67,10 +67,11 @@ class Answering:
             await self._follow_up(turned, accepted.turn.text, answer.intent)
             return
         turned.talk.dialogue = answer.state
-        for text in answer.texts:
-            turned.composed.say(text)
-        for effect in answer.effects:
-            await self._effects.perform(turned, effect)
+        for step in answer.steps:
+            if isinstance(step, Effect):
+                await self._effects.perform(turned, step)
+            else:
+                turned.composed.say(step)
         await self._open_what_the_floor_demands(turned, need, accepted.finding, answer)
 
     def ask_about_danger(

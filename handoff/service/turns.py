@@ -126,7 +126,8 @@ class Turns:
         if finding.risk.rank > Risk(talk.risk).rank:
             talk.risk = finding.risk
         turned = Turned(session, talk, turn.id, finding.risk, changes, Composed())
-        danger = finding.risk.at_least(Risk.URGENT)
+        # A suspicion in reply to a danger question ("都锁起来了") is the answer to it, and is weighed as that.
+        danger = finding.risk.at_least(Risk.URGENT) and not (talk.questions and finding.suspected)
         if danger:
             await self._meet_danger(turned, turn, finding)
         if talk.held_by is not None and finding.risk is not Risk.EMERGENCY:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from handoff.model.danger import DangerScreen, Finding
+from handoff.model.danger import Finding
 from handoff.model.nouns import DialogueAnswer
+from handoff.model.screening import Screening
 from handoff.model.triage import kind_of_words, settle_need, settle_risk
 from handoff.model.words import DangerKind, Need, Risk, highest
 from handoff.service.effects import Composed
@@ -43,7 +44,7 @@ class Understanding:
 class Understander:
     """The screen, the dialogue engine and the first words, put together."""
 
-    def __init__(self, screen: DangerScreen, phrases: Phrases, dialogue: Dialogue) -> None:
+    def __init__(self, screen: Screening, phrases: Phrases, dialogue: Dialogue) -> None:
         self.screen = screen
         self.phrases = phrases
         self._dialogue = dialogue
@@ -88,7 +89,8 @@ class Understander:
         return self.phrases.danger(kind, finding.risk, third=DangerKind.THIRD_PARTY in finding.kinds)
 
     def _dry_words(self, finding: Finding, answer: DialogueAnswer, risk: Risk) -> str:
-        words, names = [*answer.texts], [effect.name for effect in answer.effects]
+        words = [step for step in answer.steps if isinstance(step, str)]
+        names = [effect.name for effect in answer.effects]
         if "open_case" in names or finding.risk.at_least(Risk.ATTENTION):
             words.append(self.phrases.of("promise", risk))
         if "hand_over" in names:

@@ -16,6 +16,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 BOT = ROOT / "bot"
 EXAMPLES = ROOT / "nlu_data" / "nlu"
+ENCODER = ROOT / "nlu_data" / "encoder"
+# A copy of bot/ elsewhere still finds what it shares with the service.
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT), "XIANGYIN_ENCODER": str(ENCODER)}
 
 
 def rasa_python() -> str:
@@ -29,7 +32,7 @@ def rasa_python() -> str:
 def train(bot: Path, data: Path, out: Path) -> subprocess.CompletedProcess[str]:
     """Runs a bot's own train.py, from a folder that is not the project's."""
     command = [rasa_python(), str(bot / "train.py"), "--data", str(data), "--out", str(out)]
-    return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, env=ENVIRONMENT)
 
 
 class Rasa:
@@ -41,7 +44,12 @@ class Rasa:
         command = [rasa_python(), str(bot / "serve.py"), "--model", str(model), "--port", str(self.port)]
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                command, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                command,
+                cwd="/",
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=ENVIRONMENT,
             )
         assert self.process.stdout
         self.first_line = self.process.stdout.readline().decode()
@@ -108,7 +116,8 @@ def _fingerprint() -> str:
     kinds = {".py", ".yml", ".lock"}
     inputs = [p for p in BOT.rglob("*") if p.suffix in kinds and ".venv" not in p.parts]
     digest = hashlib.sha256()
-    for path in sorted([*inputs, *EXAMPLES.rglob("*.yml")]):
+    shared = [ENCODER / "card.json", *(ROOT / "handoff" / "language").glob("*.py")]
+    for path in sorted([*inputs, *shared, *EXAMPLES.rglob("*.yml")]):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:20]
 

@@ -76,8 +76,9 @@ def test_the_key_of_another_store(looked: Looked, here: Here, tmp_path: Path) ->
 
 def test_a_damaged_dialogue_model(looked: Looked, tmp_path: Path) -> None:
     from connectors.rasa_model import fingerprint
+    from connectors.settings import Settings
 
-    (tmp_path / f"{fingerprint()}.tar.gz").write_bytes(b"\x1f\x8b cut short")
+    (tmp_path / f"{fingerprint(Settings().encoder)}.tar.gz").write_bytes(b"\x1f\x8b cut short")
     _, checks = looked(tmp_path, RASA_MODELS=str(tmp_path))
     assert not checks["对话模型"]["ok"]
     assert "xiangyin train" in checks["对话模型"]["mend"]

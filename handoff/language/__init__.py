@@ -1,0 +1,1 @@
+"""Language without a network, a store or a state: encoder, dialect, and how recognisers mishear."""

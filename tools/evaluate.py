@@ -1,0 +1,224 @@
+"""Measures what the product understands on sentences nothing was trained on, and writes docs/evaluation.md.
+
+Real Rasa and the real screen read `nlu_data/held_back`, as written and as a recogniser would mishear them, and the
+public texts of `--public` where they are. Sentences are named by their id only.
+"""
+
+import argparse
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from connectors.root import understander
+from connectors.screens import danger_screen
+from connectors.settings import ROOT, Settings
+from connectors.trial import own_rasa
+from handoff.language.mishearing import Mishearing
+from handoff.model.screening import Screening
+from handoff.model.words import NEED_ZH, Need, Risk
+
+HELD_BACK = ROOT / "nlu_data" / "held_back"
+PUBLIC = ROOT.parent / "shared" / "data" / "psysuicide" / "valid_real.jsonl"
+OUT = ROOT / "docs" / "evaluation.md"
+MISHEARD = 0.25
+AT_ONCE = 4
+Row = dict[str, Any]
+
+
+def share(part: int, whole: int) -> str:
+    """`12 of 20 (0.60)`, shorter."""
+    return f"{part / whole:.3f}" if whole else "–"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(map(str, line)) + " |" for line in lines] + [""]
+
+
+def as_heard(rows: list[Row], rate: float) -> list[str]:
+    """The texts, misheard at `rate`, always the same way."""
+    mishearing = Mishearing(77)
+    return [mishearing.hear(row["text"], rate) if rate else row["text"] for row in rows]
+
+
+async def needs_of(settings: Settings, texts: Sequence[Sequence[str]]) -> list[list[tuple[str, float]]]:
+    """What the dialogue engine alone takes each text for, and how sure it is."""
+    async with own_rasa(settings) as rasa:
+        at_once = asyncio.Semaphore(AT_ONCE)
+        knows = understander(settings, rasa)
+
+        async def one(text: str) -> tuple[str, float]:
+            async with at_once:
+                answer = await knows.ask(text, None, channel="terminal", speaker="self")
+                return answer.need, answer.confidence
+
+        return [list(await asyncio.gather(*map(one, some))) for some in texts]
+
+
+def macro_f1(truth: Sequence[str], found: Sequence[str]) -> float:
+    """The mean of the needs' F1."""
+    right = Counter(a for a, b in zip(truth, found, strict=True) if a == b)
+    asked, said = Counter(truth), Counter(found)
+    return sum(2 * right[need] / (asked[need] + said[need]) for need in asked) / len(asked)
+
+
+def calibration(known: list[tuple[str, float]], truth: list[str]) -> tuple[list[list[object]], float]:
+    """Rows of a reliability table, and the expected calibration error."""
+    rows: list[list[object]] = []
+    error = 0.0
+    for low in (0.0, 0.25, 0.5, 0.75, 0.9):
+        high = {0.0: 0.25, 0.25: 0.5, 0.5: 0.75, 0.75: 0.9, 0.9: 1.01}[low]
+        part = [
+            (sure, need == meant)
+            for (need, sure), meant in zip(known, truth, strict=True)
+            if low <= sure < high
+        ]
+        if part:
+            sure, right = (sum(values) / len(part) for values in zip(*part, strict=True))
+            error += abs(sure - right) * len(part) / len(known)
+            rows.append([f"{low:.2f}–{min(high, 1):.2f}", len(part), f"{sure:.3f}", f"{right:.3f}"])
+    return rows, error
+
+
+def write_needs(rows: list[Row], clean: list[tuple[str, float]], noisy: list[tuple[str, float]]) -> list[str]:
+    """The section on needs."""
+    truth = [row["need"] for row in rows]
+    best, heard = [need for need, _ in clean], [need for need, _ in noisy]
+
+    def right(found: list[str], wanted: Callable[[Row], bool]) -> str:
+        part = [(row["need"], need) for row, need in zip(rows, found, strict=True) if wanted(row)]
+        return share(sum(a == b for a, b in part), len(part))
+
+    accuracy, kept = right(best, lambda _: True), right(heard, lambda _: True)
+    out = ["## Need: 23 classes, Rasa's own opinion of one utterance", ""]
+    out += table(
+        ["", "accuracy", "macro-F1"],
+        [
+            ["as written", accuracy, f"{macro_f1(truth, best):.3f}"],
+            [f"{MISHEARD:.0%} of characters misheard", kept, f"{macro_f1(truth, heard):.3f}"],
+            ["kept through mishearing", f"{float(kept) / float(accuracy):.3f}", ""],
+        ],
+    )
+    per_need = []
+    for need in Need:
+        said = sum(found == need for found in best)
+        hit = sum(a == b == need for a, b in zip(truth, best, strict=True))
+        only = [row["need"] == need for row in rows]
+        per_need.append([
+            f"{need} {NEED_ZH[need]}", truth.count(need), share(hit, truth.count(need)), share(hit, said),
+            share(sum(h == need for h, o in zip(heard, only, strict=True) if o), truth.count(need)),
+        ])  # fmt: skip
+    out += table(["need", "sentences", "recall", "precision", "recall, misheard"], per_need)
+    regions = sorted({row["region"] for row in rows})
+    by_region = [
+        [
+            r,
+            right(best, lambda row, r=r: row["region"] == r),
+            right(heard, lambda row, r=r: row["region"] == r),
+        ]
+        for r in regions
+    ]
+    out += table(["region", "accuracy", "misheard"], by_region)
+    mixed = Counter((a, b) for a, b in zip(truth, best, strict=True) if a != b).most_common(12)
+    out += ["Most often taken for another:", ""] + table(
+        ["meant", "taken for", "times"], [[*k, n] for k, n in mixed]
+    )
+    bins, error = calibration(clean, truth)
+    out += [f'How far "sure" means right (expected calibration error {error:.3f}):', ""]
+    out += table(["confidence", "sentences", "mean confidence", "right"], bins)
+    missed = [row["id"] for row, need in zip(rows, best, strict=True) if row["need"] != need]
+    return [*out, f"Missed: {' '.join(missed)}", ""]
+
+
+def write_danger(rows: list[Row], screens: dict[str, Screening]) -> list[str]:
+    """The section on danger."""
+    kind_of = ["everyday" if not row["danger"] else "veiled" if row["veiled"] else "plain" for row in rows]
+    out = ["## Danger: what the screen alone raises to urgent or emergency", ""]
+    lines, raised = [], {}
+    for rate, label in ((0.0, "as written"), (MISHEARD, f"{MISHEARD:.0%} misheard")):
+        texts = as_heard(rows, rate)
+        for name, screen in screens.items():
+            got = [found.risk.at_least(Risk.URGENT) for found in screen.screen_all(texts)]
+            raised[name, rate] = got
+            of = {kind: [g for g, k in zip(got, kind_of, strict=True) if k == kind] for kind in set(kind_of)}
+            danger = of["veiled"] + of["plain"]
+            lines.append([
+                name, label, share(sum(danger), len(danger)), share(sum(of["veiled"]), len(of["veiled"])),
+                share(sum(of["plain"]), len(of["plain"])), share(sum(of["everyday"]), len(of["everyday"])),
+            ])  # fmt: skip
+    out += table(["screen", "text", "recall", "veiled", "plain", "false alarms"], lines)
+    last = [*screens][-1]
+    got, heard = raised[last, 0.0], raised[last, MISHEARD]
+    per_kind = []
+    for kind in sorted({kind for row in rows for kind in row["kinds"]}):
+        at = [place for place, row in enumerate(rows) if kind in row["kinds"]]
+        missed = " ".join(rows[place]["id"] for place in at if not got[place])
+        hits, through = sum(got[p] for p in at), sum(heard[p] for p in at)
+        per_kind.append([kind, len(at), share(hits, len(at)), share(through, len(at)), missed])
+    out += table(["kind", "sentences", "recall", "recall, misheard", "missed, as written"], per_kind)
+    alarms = [row["id"] for row, g in zip(rows, got, strict=True) if g and not row["danger"]]
+    return [*out, f"False alarms, as written: {' '.join(alarms)}", ""]
+
+
+def write_public(path: Path, screens: dict[str, Screening]) -> list[str]:
+    """The section on real counselling texts; empty where they are not."""
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    texts, lines = [row["text"] for row in rows], []
+    for name, screen in screens.items():
+        got = [found.risk.at_least(Risk.URGENT) for found in screen.screen_all(texts)]
+        yes = [g for g, row in zip(got, rows, strict=True) if row["positive"]]
+        no = [g for g, row in zip(got, rows, strict=True) if not row["positive"]]
+        lines.append([name, share(sum(yes), len(yes)), share(sum(no), len(no))])
+    head = ["## Danger: real counselling and social-media texts of the young (PsyGUARD, MIT)", ""]
+    first = f"{len(rows)} texts, {sum(row['positive'] for row in rows)} of them about suicide or self-harm; the others are mostly distress."
+    return [*head, first, "", *table(["screen", "recall", "raised among the others"], lines)]
+
+
+def main() -> None:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--public", type=Path, default=PUBLIC, help="real texts to measure the screen on, if there"
+    )
+    parser.add_argument("--out", type=Path, default=OUT)
+    args = parser.parse_args()
+    settings = Settings()
+    needs = yaml.safe_load((HELD_BACK / "needs.yaml").read_text("utf-8"))
+    danger = yaml.safe_load((HELD_BACK / "danger.yaml").read_text("utf-8"))
+    screens = {"lexicon": danger_screen(None), "lexicon and classifier": danger_screen(settings.encoder)}
+    clean, noisy = asyncio.run(needs_of(settings, [as_heard(needs, 0), as_heard(needs, MISHEARD)]))
+    card = json.loads((settings.encoder / "card.json").read_text("utf-8"))
+    held = card["held_out"]
+    parts = [
+        "# Evaluation",
+        "",
+        "Written by `make evaluate`. The sentences lie in `nlu_data/held_back`; who wrote them had seen neither the training",
+        f"sentences nor the lexicon, and who tunes does not read them. {len(needs)} sentences for the needs (20 each), {len(danger)} for danger",
+        "(half of the danger veiled; the everyday ones full of frightening words). Misheard: by `handoff/language/mishearing.py`, seed 77.",
+        "",
+        *write_needs(needs, clean, noisy),
+        *write_danger(danger, screens),
+        *write_public(args.public, screens),
+        "## Our own sentences, a fifth of the situations left out",
+        "",
+        f"By the encoder's own heads before the last training (`make encoder`): need {held['need_clean']['accuracy']:.3f} accuracy,",
+        f"{held['need_noisy']['accuracy']:.3f} misheard; danger, area under the curve {held['danger_auc_clean']:.3f}, {held['danger_auc_noisy']:.3f} misheard. These sentences are written as contrast",
+        "pairs and near the boundaries on purpose: they are harder than what people say.",
+        "",
+    ]
+    args.out.write_text("\n".join(parts), "utf-8")
+    print(args.out)
+
+
+if __name__ == "__main__":
+    main()
