@@ -17,7 +17,7 @@ const SILENCE_WITHOUT_SPEECH_S = 25;
 const QUICK_TRIES = 10;
 const REQUEST_MS = 30000;
 const GREETING_VOICE_MS = 4000;
-// A voice that is later than this is not waited for: the words stand on the screen.
+// Of a voice that is later than this the screen says that it is missing; the words stand there already.
 const VOICE_MS = 20000;
 const SIZES = [24, 28, 32, 36, 42, 48];
 
@@ -192,9 +192,15 @@ async function speakSentences(reply, run, patience) {
   for (let index = 0; index < (reply.speech || []).length; index++) {
     const loading = clip(reply, index);
     clip(reply, index + 1);
-    const buffer = await Promise.race([loading, pause(patience).then(() => "late")]);
+    let buffer = await Promise.race([loading, pause(patience).then(() => "late")]);
     if (run !== speakingRun) return true;
-    if (buffer === "late") return false;
+    if (buffer === "late" && patience !== VOICE_MS) return false;
+    if (buffer === "late") {
+      // Who can't read has only the voice: the screen says that it is missing, and it still comes when it can.
+      aside(PHRASES.mute);
+      buffer = await loading;
+      if (run !== speakingRun) return true;
+    }
     all &&= Boolean(buffer);
     if (!buffer) continue;
     highlight(reply, index);
