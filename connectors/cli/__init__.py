@@ -11,7 +11,9 @@ from connectors.cli.app import run_command
 def main() -> None:
     """Run the command line; exit status 0, or 1 with one plain sentence on standard error."""
     _open_standard_streams()
-    # Being ended is like Ctrl-C: a command first ends the processes that it has started.
+    # Being ended is like Ctrl-C: a command first ends the processes that it has started. In a shell's background
+    # Ctrl-C is ignored from the start, and being ended would be with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     sys.exit(run_command())
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from chromium import Tab
+from chromium import BrowserError, Tab
 
 from connectors.trial import Trial
 
@@ -98,8 +98,12 @@ class Console:
         return f'[data-number="{number}"]'
 
     async def open(self, number: str) -> None:
-        """Open the case by its link."""
-        await self.tab.click(f"{self.row(number)} .case-link")
+        """Open the case by its link; again where the queue was drawn anew between pressing and letting go."""
+        for _ in range(3):
+            await self.tab.click(f"{self.row(number)} .case-link")
+            with contextlib.suppress(BrowserError):
+                await self.tab.until("document.body.dataset.page === 'case'", 8)
+                break
         await self.ready("case")
 
     async def ready(self, page: str) -> None:
