@@ -38,31 +38,33 @@ class DangerClassifier:
 
     def suspect(self, texts: Sequence[str]) -> list[Suspicion]:
         """One suspicion a text, in their order; of a long text that of its worst piece."""
-        pieces = [(at, piece) for at, text in enumerate(texts) for piece in _windows(text)]
-        vectors = self._encoder.vectors([piece for _, piece in pieces])
+        pieces = [(at, span) for at, text in enumerate(texts) for span in _spans(len(text))]
+        vectors = self._encoder.vectors([texts[at][slice(*span)] for at, span in pieces])
         odds = vectors @ self._danger[0] + self._danger[1]
         kinds = vectors @ self._kinds[0].T + self._kinds[1]
-        worst: dict[int, int] = {}
+        rows: list[list[int]] = [[] for _ in texts]
         for row, (at, _) in enumerate(pieces):
-            if at not in worst or odds[row] > odds[worst[at]]:
-                worst[at] = row
-        return [self._suspicion(float(odds[row]), kinds[row]) for _, row in sorted(worst.items())]
-
-    def _suspicion(self, odds: float, row: np.ndarray) -> Suspicion:
-        shares = {name: _share(float(value)) for name, value in zip(self._names, row, strict=True)}
-        return Suspicion(odds, shares)
+            rows[at].append(row)
+        found = []
+        for whole, *parts in rows:
+            worst = max([whole, *parts], key=lambda row: odds[row])
+            span = pieces[max(parts, key=lambda row: odds[row])][1] if parts else None
+            shares = (_share(float(value)) for value in kinds[worst])
+            found.append(Suspicion(float(odds[worst]), dict(zip(self._names, shares, strict=True)), span))
+        return found
 
 
 def _share(odds: float) -> float:
     return 1 / (1 + math.exp(-max(min(odds, 60.0), -60.0)))
 
 
-def _windows(text: str) -> Iterator[str]:
-    yield text
-    if len(text) <= _WHOLE:
+def _spans(length: int) -> Iterator[tuple[int, int]]:
+    """The whole text; then, of a long one, its pieces."""
+    yield 0, length
+    if length <= _WHOLE:
         return
-    starts = range(0, len(text) - _WINDOW + _STEP, _STEP)
+    starts = range(0, length - _WINDOW + _STEP, _STEP)
     # Of a text beyond all speech, the beginning and the end.
     half = _MOST_WINDOWS // 2
     for start in starts if len(starts) <= _MOST_WINDOWS else (*starts[:half], *starts[-half:]):
-        yield text[start : start + _WINDOW]
+        yield start, min(start + _WINDOW, length)

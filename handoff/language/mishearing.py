@@ -5,6 +5,7 @@ speech; `xiangyin bench mishearing` compares the two. Needs pypinyin and jieba, 
 """
 
 import random
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -104,7 +105,10 @@ class _Words:
     """What there is to be heard: jieba's words and characters by their sound, with how common they are."""
 
     def __init__(self) -> None:
-        import jieba
+        with warnings.catch_warnings():
+            # Its own, of escapes in its patterns, when it is compiled for the first time.
+            warnings.simplefilter("ignore")
+            import jieba
         from pypinyin import Style, lazy_pinyin
 
         jieba.setLogLevel(60)

@@ -11,7 +11,6 @@ from handoff.model.words import DangerKind, Risk, highest
 
 _CLAUSE = re.compile(r"[^，。？！、；,.?!;\s]+")
 _LONG_CLAUSE, _PIECE = 14, 8
-_MOST_PIECES = 24
 _ABOUT = frozenset({DangerKind.THIRD_PARTY, DangerKind.REPEAT_CONTACT, DangerKind.ASR_DOUBT})
 _MIND = frozenset({DangerKind.SUICIDE, DangerKind.SELF_HARM})
 _UNSURE_BELOW = 0.6
@@ -19,10 +18,14 @@ _UNSURE_BELOW = 0.6
 
 @dataclass(frozen=True)
 class Suspicion:
-    """A classifier's opinion of one text: the log-odds of danger, and each kind's share (0 to 1) if it is."""
+    """A classifier's opinion of one text: the log-odds of danger, and each kind's share (0 to 1) if it is.
+
+    span: where in a long text it sounds most like danger; None where the text is short enough to be one thing.
+    """
 
     odds: float
     kinds: Mapping[DangerKind, float]
+    span: tuple[int, int] | None = None
 
 
 class Suspects(Protocol):
@@ -75,9 +78,9 @@ class Screening:
     """Screens a text by the lexicon and, where there is one, by a classifier beside it.
 
     The classifier raises what the lexicon missed, and lets down to attention what the lexicon held for urgent
-    where both together are nearly sure of everyday life; an emergency never falls, nor does a word of wanting to die
-    (on real counselling texts letting those down cost a tenth of the recall). Where the classifier fails, the lexicon is all
-    there is: `failed` is told, and every sign and doubt of the lexicon counts as it would alone.
+    where both together are nearly sure of everyday life; an emergency never falls, nor does a word of wanting to
+    die (on real counselling texts letting those down cost a tenth of the recall). Where the classifier fails, the
+    lexicon is all there is: `failed` is told, and every sign and doubt of it counts as it would alone.
     """
 
     def __init__(
@@ -131,18 +134,20 @@ class Screening:
         if asr_doubt:
             kinds.add(DangerKind.ASR_DOUBT)
         ordered = tuple(kind for kind in DangerKind if kind in kinds)
-        why = finding.why or self._because(text, suspicion.odds)
+        why = finding.why or self._because(text, suspicion.span or (0, len(text)))
         return Finding(highest(finding.risk, Risk.URGENT), ordered, why, doubt=True, suspected=True)
 
-    def _because(self, text: str, odds: float) -> tuple[str, ...]:
-        """The piece of the text without which it sounds least like danger; an exact span of it."""
-        spans = list(_pieces(text))
+    def _because(self, text: str, span: tuple[int, int]) -> tuple[str, ...]:
+        """The clause of that part of the text that sounds most like danger by itself and is missed most when left
+        out; an exact span of the text."""
+        part = text[slice(*span)]
+        spans = _pieces(part)
         if self.classifier is None or len(spans) < 2:
-            return tuple(text[start:end] for start, end in spans) or (text.strip()[:_LONG_CLAUSE],)
-        without = self.classifier.suspect([text[:start] + text[end:] for start, end in spans])
-        falls = [odds - left.odds for left in without]
-        start, end = spans[falls.index(max(falls))]
-        return (text[start:end],)
+            return tuple(part[start:end] for start, end in spans) or (part.strip()[:_LONG_CLAUSE],)
+        alone = self.classifier.suspect([part[start:end] for start, end in spans])
+        without = self.classifier.suspect([part[:start] + part[end:] for start, end in spans])
+        most = max(range(len(spans)), key=lambda at: alone[at].odds - without[at].odds)
+        return (part[slice(*spans[most])],)
 
 
 def _named(suspicion: Suspicion, least: float) -> set[DangerKind]:
@@ -161,4 +166,4 @@ def _pieces(text: str) -> list[tuple[int, int]]:
         start, end = clause.span()
         size = end - start if end - start <= _LONG_CLAUSE else _PIECE
         spans += [(at, min(at + size, end)) for at in range(start, end, size)]
-    return spans[:_MOST_PIECES]
+    return spans

@@ -31,6 +31,8 @@ from handoff.store.tables import Conversation, Reply, Station, Turn, Worker
 
 log = structlog.get_logger()
 
+_SHORT_ANSWER = 12  # characters; who says more tells something of their own, whatever was asked
+
 
 class UnknownConversation(HandoffError):
     """The token names no conversation."""
@@ -126,8 +128,9 @@ class Turns:
         if finding.risk.rank > Risk(talk.risk).rank:
             talk.risk = finding.risk
         turned = Turned(session, talk, turn.id, finding.risk, changes, Composed())
-        # A suspicion in reply to a danger question ("都锁起来了") is the answer to it, and is weighed as that.
-        danger = finding.risk.at_least(Risk.URGENT) and not (talk.questions and finding.suspected)
+        # A short suspicion in reply to a danger question ("都锁起来了") is the answer to it, and is weighed as that.
+        is_answer = bool(talk.questions) and finding.suspected and len(turn.text) <= _SHORT_ANSWER
+        danger = finding.risk.at_least(Risk.URGENT) and not is_answer
         if danger:
             await self._meet_danger(turned, turn, finding)
         if talk.held_by is not None and finding.risk is not Risk.EMERGENCY:

@@ -79,6 +79,13 @@ async def test_what_is_not_a_clear_no_raises(county: County, answered: str) -> N
     assert (await county.kinds_of_events(case))[-1] == "raised"
 
 
+async def test_who_tells_of_another_danger_instead_of_answering_is_heard(county: County) -> None:
+    token = await county.begin()
+    await county.say(token, BEATEN)
+    await county.say(token, "存折压在枕头底下，密码写在本本上，往后你们自己拿，我就不操心了")
+    assert {case.need for case in await county.cases(token)} == {"abuse", "crisis"}
+
+
 async def test_a_no_that_the_dialogue_understood_does_not_raise(county: County) -> None:
     token = await county.begin()
     await county.say(token, DARK)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from connectors.screens import danger_screen
 from handoff.language.danger_classifier import DangerClassifier
 from handoff.language.encoder import Encoder, EncoderError
 from handoff.model.words import DangerKind
@@ -37,7 +38,7 @@ def test_a_text_has_one_vector_whatever_it_is_read_with(encoder: Encoder) -> Non
         alone = encoder.vectors([text])[0]
         # Eight-bit activations are scaled by batch, so that company changes a vector a little.
         like = together @ alone / np.linalg.norm(alone) / lengths
-        assert like[at] > 0.8, at
+        assert like[at] > (0.99 if any(char.isalnum() for char in text) else 0.96), at
 
 
 def test_what_means_the_same_is_nearer_than_what_shares_words(encoder: Encoder) -> None:
@@ -56,6 +57,14 @@ def test_the_worst_piece_of_a_long_text_counts() -> None:
         DangerKind.SUICIDE,
         DangerKind.POISONING,
     )
+
+
+def test_the_words_that_raised_a_long_text_are_in_its_worst_piece() -> None:
+    everyday = "今天赶集买了两斤盐回来喂了鸡又去地里看麦子，" * 20
+    veiled = "存折压在枕头底下，密码写在本本上，往后你们自己拿，我就不操心了"
+    found = danger_screen(FOLDER).screen(everyday + veiled)
+    assert found.suspected
+    assert found.why and all(span in veiled for span in found.why)
 
 
 def test_no_text_means_no_suspicion() -> None:
