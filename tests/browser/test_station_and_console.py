@@ -118,6 +118,22 @@ async def test_the_queue_lives_without_a_reload(console: Console, visit: Station
     assert int(counted) == await console.tab.js("document.querySelectorAll('.case-row').length")
 
 
+async def test_a_press_is_not_lost_where_the_queue_changes_under_it(
+    console: Console, visit: StationVisit, county: Trial, new_tab: NewTab
+) -> None:
+    number = await ask_for_a_person(visit)
+    link = f"{console.row(number)} .case-link"
+    await console.tab.until(f"document.querySelector('{link}') !== null")
+    counted = await console.tab.text("#queue-count")
+    await console.tab.mouse("mousePressed", link)
+    tab = await new_tab()
+    await tab.goto(f"{county.base}/station")
+    await ask_for_a_person(StationVisit(tab))
+    await console.tab.until(f"document.querySelector('#queue-count').textContent !== '{counted}'")
+    await console.tab.mouse("mouseReleased", link)
+    await console.ready("case")
+
+
 async def test_the_console_shows_markup_in_a_villagers_words_as_words(
     visit: StationVisit, console: Console
 ) -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from chromium import BrowserError, Tab
+from chromium import Tab
 
 from connectors.trial import Trial
 
@@ -98,12 +98,8 @@ class Console:
         return f'[data-number="{number}"]'
 
     async def open(self, number: str) -> None:
-        """Open the case by its link; again where the queue was drawn anew between pressing and letting go."""
-        for _ in range(3):
-            await self.tab.click(f"{self.row(number)} .case-link")
-            with contextlib.suppress(BrowserError):
-                await self.tab.until("document.body.dataset.page === 'case'", 8)
-                break
+        """Open the case by its link."""
+        await self.tab.click(f"{self.row(number)} .case-link")
         await self.ready("case")
 
     async def ready(self, page: str) -> None:

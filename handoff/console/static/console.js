@@ -19,8 +19,28 @@ function remembered(store, key, value) {
 
 const shownHtml = new Map();
 
+// What is drawn anew between pressing and letting go swallows the press: new markup waits so long.
+const waiting = new Map();
+let pressed = false;
+
+function letGo() {
+  pressed = false;
+  setTimeout(() => {
+    for (const [region, html] of waiting) swap(region, html);
+    waiting.clear();
+  });
+}
+
+addEventListener("pointerdown", () => { pressed = true; });
+addEventListener("pointerup", letGo);
+addEventListener("pointercancel", letGo);
+
 /** Puts new markup into a region; keeps the focus and, where one reads the end, the end in sight. */
 function swap(region, html) {
+  if (pressed) {
+    waiting.set(region, html);
+    return;
+  }
   if (shownHtml.get(region) === html) return;
   shownHtml.set(region, html);
   const kept = region.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
