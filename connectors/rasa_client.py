@@ -1,5 +1,6 @@
 """The client of Rasa's strict channel: an error, a time-out and an empty answer are all one thing, no answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -19,7 +20,13 @@ class RasaClient:
         self._http: aiohttp.ClientSession | None = None
 
     async def answer(
-        self, text: str, state: dict[str, Any] | None, *, channel: str, speaker: str
+        self,
+        text: str,
+        state: dict[str, Any] | None,
+        *,
+        channel: str,
+        speaker: str,
+        answers: Mapping[str, str] | None = None,
     ) -> DialogueAnswer:
         """One turn; raises DialogueError with code not_ready, timeout, unreachable, refused or garbage."""
         if not self.url:
@@ -28,7 +35,7 @@ class RasaClient:
             "text": text,
             "sender": "turn",
             "state": state,
-            "metadata": {"channel": channel, "speaker": speaker},
+            "metadata": {"channel": channel, "speaker": speaker, "answers": dict(answers or {})},
         }
         return _read(await self._post(body))
 
@@ -88,10 +95,10 @@ def _read(answer: Any) -> DialogueAnswer:
 def _need(answer: dict[str, Any], effects: list[Effect]) -> Need:
     """Words that answer a form's question ("三四天了") mean nothing by themselves: the need is the form's."""
     if answer.get("act") in ("answer", "skip"):
-        opened = next((effect.fields["need"] for effect in effects if effect.name == "open_case"), None)
-        loop = (answer.get("state") or {}).get("loop")
-        if opened or loop:
-            return Need(opened or str(loop).removesuffix("_form"))
+        opened = next((one.fields["need"] for one in effects if one.name in ("open_case", "consult")), None)
+        asked_about = (answer.get("state") or {}).get("slots", {}).get("need")
+        if opened or asked_about:
+            return Need(opened or asked_about)
     return Need(answer["need"])
 
 

@@ -24,6 +24,7 @@ def _inputs() -> Iterator[Path]:
         (bot / "components", "*.py"),
         (ROOT / "handoff" / "language", "*.py"),
         (ROOT / "nlu_data" / "nlu", "*.yml"),
+        (ROOT / "nlu_data" / "dialect", "*.tsv"),
     ):
         yield from sorted(folder.rglob(pattern))
     yield from (bot / "config.yml", bot / "train.py", bot / "requirements.lock")

@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from connectors.errors import ConnectorError
 from connectors.pages import page_phrases
 from connectors.rasa_client import RasaClient
-from connectors.screens import danger_screen
+from connectors.screens import DIALECT, danger_screen
 from connectors.settings import ROOT, Settings
 from connectors.supervisor import RasaSupervisor
 from connectors.voices import Voices
+from handoff.language.dialect import Dialect
 from handoff.model.clock import Clock
 from handoff.model.hotlines import Hotlines
+from handoff.model.knowledge import load_knowledge
 from handoff.service.casework import Casework
+from handoff.service.consulting import Consulting
 from handoff.service.dispatch import Dispatch
 from handoff.service.hub import Hub
 from handoff.service.phrases import Phrases
 from handoff.service.ports import Dialogue
+from handoff.service.questions import Questions
 from handoff.service.queue import Queue
 from handoff.service.talks import Talks
 from handoff.service.turns import Turns
@@ -42,6 +46,7 @@ class Domain:
     turns: Turns
     casework: Casework
     queue: Queue
+    questions: Questions
     talks: Talks
     workers: Workers
 
@@ -59,7 +64,14 @@ class Service:
 
 def understander(settings: Settings, dialogue: Dialogue) -> Understander:
     """The full understanding of single utterances."""
-    return Understander(danger_screen(settings.encoder), Phrases.load(NLU_DATA / "phrases.yaml"), dialogue)
+    dialect = Dialect.load(DIALECT)
+    consulting = Consulting(
+        load_knowledge(NLU_DATA / "consultation"),
+        region=settings.region,
+        as_meant=lambda text: dialect.mandarin(text).text,
+    )
+    phrases = Phrases.load(NLU_DATA / "phrases.yaml")
+    return Understander(danger_screen(settings.encoder), phrases, consulting, dialogue)
 
 
 def open_store(settings: Settings) -> Store:
@@ -82,11 +94,23 @@ async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = N
         Queue(store, clock),
         Workers(store, clock),
     )
+    questions = Questions(store, knows.consulting, knows.phrases, dispatch, clock)
     try:
         await store.check_key()
+        await questions.load()
         await dispatch.launch(settings.engine_url, turns.finish)
         yield Domain(
-            store, hub, dispatch, knows.phrases, knows, turns, casework, queue, Talks(store), workers
+            store,
+            hub,
+            dispatch,
+            knows.phrases,
+            knows,
+            turns,
+            casework,
+            queue,
+            questions,
+            Talks(store),
+            workers,
         )
     finally:
         await dispatch.close()

@@ -27,7 +27,10 @@ def build_app(parts: Service, clock: Clock | None = None) -> web.Application:
     app.on_response_prepare.append(add_headers)
     domain = parts.domain
     StationPage(parts).add_to(app)
-    Console(domain.casework, domain.queue, domain.workers, domain.hub, clock or Clock()).add_to(app)
+    console = Console(
+        domain.casework, domain.queue, domain.questions, domain.workers, domain.hub, clock or Clock()
+    )
+    console.add_to(app)
     Gateway(parts).add_to(app)
     app.router.add_get("/", _to_station)
 

@@ -46,6 +46,9 @@ class Settings(BaseSettings):
         default=ROOT / "nlu_data" / "encoder",
         description="folder of the sentence encoder that Rasa and the danger screen share",
     )
+    region: Literal["all", "southwest", "jin", "northeast", "central"] = Field(
+        default="all", description="whose answers are used beside those that hold everywhere"
+    )
     hub_mirror: str = Field(
         default="", description="a mirror of the model hub, such as https://mirror.example"
     )

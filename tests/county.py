@@ -254,8 +254,12 @@ class Browser:
 
     async def act(self, case_id: int, verb: str, **fields: str) -> Answer:
         """Send one of the case page's forms."""
+        return await self.send(f"/console/cases/{case_id}/{verb}", **fields)
+
+    async def send(self, path: str, **fields: str) -> Answer:
+        """Send one of the console's forms."""
         csrf = (await self.get("/console/queue")).csrf
-        return await self.post(f"/console/cases/{case_id}/{verb}", data={"csrf": csrf, **fields})
+        return await self.post(path, data={"csrf": csrf, **fields})
 
     @asynccontextmanager
     async def listen(self, path: str) -> "AsyncIterator[asyncio.Queue[tuple[str, Any]]]":

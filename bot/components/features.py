@@ -15,6 +15,7 @@ from rasa.shared.nlu.training_data.features import Features
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from components.dialect import as_meant
 from handoff.language.encoder import Encoder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +60,7 @@ class EncoderFeaturizer(DenseFeaturizer, GraphComponent):
     def process(self, messages: list[Message]) -> list[Message]:
         """Adds the feature to all messages."""
         spoken = [message for message in messages if message.get(TEXT)]
-        vectors = self._encoder.vectors([message.get(TEXT) for message in spoken])
+        vectors = self._encoder.vectors([as_meant(message) for message in spoken])
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
         for message, vector in zip(spoken, vectors, strict=True):
             message.add_features(Features(vector[None, :], FEATURE_TYPE_SENTENCE, TEXT, self._name))

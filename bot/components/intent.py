@@ -14,6 +14,7 @@ from rasa.shared.nlu.constants import INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from components.dialect import as_meant
 from handoff.language.ngrams import ngrams
 
 ARRAYS = ("weights", "dense", "bias")
@@ -157,7 +158,7 @@ class NeedClassifier(GraphComponent, IntentClassifier):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         vectors = TfidfVectorizer(analyzer=lambda text: ngrams(text, self._longest), sublinear_tf=True)
-        found = vectors.fit_transform(m.get(TEXT) for m in examples)
+        found = vectors.fit_transform(as_meant(m) for m in examples)
         self._index = {gram: int(at) for gram, at in vectors.vocabulary_.items()}
         self._idf = vectors.idf_.astype(np.float32)
         return found
@@ -223,7 +224,7 @@ class NeedClassifier(GraphComponent, IntentClassifier):
             np.savez(folder / "weights.npz", **arrays)
 
     def _features(self, message: Message) -> Features:
-        text = message.get(TEXT) or ""
+        text = as_meant(message)
         seen = [at for gram in ngrams(text, self._longest) if (at := self._index.get(gram)) is not None]
         rows, counts = np.unique(np.array(seen, dtype=np.int64), return_counts=True)
         values = (1 + np.log(counts)) * self._idf[rows]

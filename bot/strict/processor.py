@@ -22,7 +22,7 @@ from rasa.shared.core.events import (
 )
 from rasa.shared.core.trackers import DialogueStateTracker
 
-from strict.reading import KEEPS_OFFER, OFFERING, SKIPPED, Reading, read
+from strict.reading import ASKED, KEEPS_OFFER, SKIPPED, Reading, read
 from strict.state import LONGEST_SLOT, State
 
 LONGEST_QUOTE = 10
@@ -70,8 +70,8 @@ class QuotingSpeech(TemplatedNaturalLanguageGenerator):
     ) -> dict[str, Any] | None:
         """One variant of a response, filled in."""
         slots = tracker.current_slot_values()
-        form = f"{slots.get('need')}_"
-        heard = [v for k, v in slots.items() if k.startswith(form) and v and v != SKIPPED]
+        forms = (f"{slots.get('need')}_", "matter_")
+        heard = [v for k, v in slots.items() if k.startswith(forms) and v and v != SKIPPED]
         quote = "，".join(_cut(value) for value in heard)
         if utter_action == "utter_noted" and not quote:
             utter_action = "utter_noted_bare"
@@ -109,21 +109,25 @@ class StrictProcessor(MessageProcessor):
         shares = {item["name"]: item["confidence"] for item in parsed["intent_ranking"]}
         reading = read(text, shares, parsed["answer_share"], state)
         channel = Collector()
-        tracker = self._tracker_before(sender, state, reading)
+        known = _known(reading, metadata)
+        tracker = self._tracker_before(sender, state, reading, known)
         tracker.update(self._uttered(text, reading, metadata), self.domain)
         await self.run_action_extract_slots(channel, tracker)
         await self._run_prediction_loop(channel, tracker)
-        return Answer(reading, channel.messages, self._state_after(tracker, reading))
+        return Answer(reading, channel.messages, self._state_after(tracker, reading, known))
 
-    def _tracker_before(self, sender: str, state: State, reading: Reading) -> DialogueStateTracker:
+    def _tracker_before(
+        self, sender: str, state: State, reading: Reading, known: str | None
+    ) -> DialogueStateTracker:
         """The conversation as the rules must see it: where it stood, less what this utterance ends."""
         in_form = state.loop is not None and not reading.leaves_form
-        need = state.loop.removesuffix("_form") if in_form and state.loop else reading.need
+        need = state.slots["need"] if in_form else reading.need
         slots: dict[str, Any] = {
             key: value for key, value in state.slots.items() if in_form or key == "offered"
         }
         slots |= {
             "need": need,
+            "known": None if in_form else known,
             "misheard": reading.act == "lost",
             "dropped": state.loop is not None and reading.leaves_form,
         }
@@ -143,11 +147,13 @@ class StrictProcessor(MessageProcessor):
         intent = {"name": reading.intent, "confidence": reading.confidence}
         return UserUttered(text, intent, entities, input_channel=Collector.name(), metadata=metadata)
 
-    def _state_after(self, tracker: DialogueStateTracker, reading: Reading) -> State:
+    def _state_after(self, tracker: DialogueStateTracker, reading: Reading, known: str | None) -> State:
         loop = tracker.active_loop_name
-        keys = [*self.forms[loop], REQUESTED_SLOT] if loop else []
-        if reading.intent in KEEPS_OFFER | OFFERING:
+        keys = [*self.forms[loop], REQUESTED_SLOT, "need"] if loop else []
+        if reading.intent in KEEPS_OFFER:
             keys.append("offered")
+        if known == "offer" and not loop:
+            return State({"offered": reading.need})
         slots = {key: value for key in keys if (value := tracker.get_slot(key)) is not None}
         return State(slots, loop, missed=int(reading.act == "unclear"))
 
@@ -175,6 +181,14 @@ class StrictProcessor(MessageProcessor):
         self._log_action_on_tracker(tracker, action, events, prediction)
         await self._send_bot_messages(events, tracker, output_channel)
         return self.should_predict_another_action(action.name())
+
+
+def _known(reading: Reading, metadata: dict[str, Any]) -> str | None:
+    """How the answer that the service has for this need is followed up; what must be asked about first has none yet."""
+    answers = metadata.get("answers")
+    follow = answers.get(reading.need) if isinstance(answers, dict) and reading.act == "need" else None
+    asked_first = follow == "open" and reading.need in ASKED
+    return follow if follow in ("offer", "none", "open") and not asked_first else None
 
 
 def _without_brackets(said: str) -> str:

@@ -18,7 +18,10 @@ LOOKS_LIKE_AN_ANSWER = 0.12
 NEARLY_CERTAIN = 0.95
 
 DANGERS = frozenset({"emergency", "crisis", "abuse", "fraud"})
-OFFERING = frozenset({"medicine", "insurance", "farm", "papers", "digital", "transport"})
+# The needs that are asked about before a person hears of them; all others are a person's at once.
+ASKED = frozenset(
+    "health benefits goods medicine insurance care farm home legal papers digital transport complaint".split()
+)
 ASIDES = frozenset({"talk_repeat", "talk_slower", "talk_louder", "talk_stop", "talk_identity"})
 LEAVING = frozenset({"talk_cancel", "talk_bye"})
 KEEPS_OFFER = ASIDES | {"unclear"}
@@ -31,6 +34,8 @@ KIN = {
     "benefits_who": frozenset({"family", "care"}),
     "benefits_before": frozenset({"status", "papers"}),
     "goods_where": frozenset({"transport"}),
+    "matter_what": frozenset({"health", "medicine", "goods", "family", "care"}),
+    "matter_more": frozenset({"health", "family", "care", "medicine"}),
 }
 
 _ASKS_FOR_A_PERSON = re.compile(
@@ -177,7 +182,7 @@ def _read_in_form(
 
 
 def _changes_subject(said: str, need: str, confidence: float, answer: float, state: State) -> bool:
-    if need in ("talk", "unclear") or f"{need}_form" == state.loop:
+    if need in ("talk", "unclear", state.slots.get("need")):
         return False
     if need in KIN.get(state.slots.get("requested_slot", ""), ()):
         return confidence >= NEARLY_CERTAIN and len(said) >= 8 and answer < LOOKS_LIKE_AN_ANSWER

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 LONGEST_SLOT = 200
 
 
@@ -15,7 +15,7 @@ class MalformedState(ValueError):
 class State:
     """Where a conversation stands between two turns.
 
-    slots: what a running form has heard so far, with `requested_slot`, and `offered` (a need).
+    slots: what a running form has heard so far, with `requested_slot` and `need`, and `offered` (a need).
     loop: the running form's name. missed: misunderstandings in a row, 0 or 1.
     """
 
@@ -47,10 +47,12 @@ def read_state(data: object, forms: dict[str, list[str]]) -> State:
 
 
 def _check_slots(slots: object, asked: set[str]) -> None:
-    known = asked | {"offered"} | ({"requested_slot"} if asked else set())
+    known = asked | {"offered"} | ({"requested_slot", "need"} if asked else set())
     if not isinstance(slots, dict) or not set(slots) <= known:
         raise MalformedState("slots that are not kept here")
     if not all(isinstance(value, str) and len(value) <= LONGEST_SLOT for value in slots.values()):
         raise MalformedState("a slot is a short string")
     if asked and slots.get("requested_slot") not in asked:
         raise MalformedState("a running form has asked for one of its slots")
+    if asked and "need" not in slots:
+        raise MalformedState("a running form is about a need")

@@ -17,7 +17,8 @@ from handoff.model.errors import HandoffError
 from handoff.model.words import STAGE_ZH, Risk, Stage
 from handoff.service.casework import Casework
 from handoff.service.hub import CONSOLES, Event, Hub, of_worker
-from handoff.service.queue import CaseView, Queue, Row
+from handoff.service.questions import Questions
+from handoff.service.queue import CaseView, Queue, Row, ago, clock_time
 from handoff.service.workers import AccountError, SignedIn, Workers
 
 HERE = Path(__file__).parent
@@ -29,8 +30,12 @@ Act = Callable[[int, int, dict[str, str]], Awaitable[Any]]
 class Console:
     """The workers' console over the services of the domain."""
 
-    def __init__(self, casework: Casework, queue: Queue, workers: Workers, hub: Hub, clock: Clock) -> None:
+    def __init__(
+        self, casework: Casework, queue: Queue, questions: Questions, workers: Workers, hub: Hub, clock: Clock
+    ) -> None:
         self._queue = queue
+        self._questions = questions
+        self._clock = clock
         self._workers = workers
         self._hub = hub
         self._brake = Brake(clock)
@@ -56,6 +61,9 @@ class Console:
         app.router.add_post("/console/sign-out", self._sign_out)
         app.router.add_get("/console/queue", self._queue_page)
         app.router.add_get("/console/events", self._events)
+        app.router.add_get("/console/questions", self._questions_page)
+        app.router.add_post(r"/console/questions/{question:\d{1,9}}/{act:answer|dismiss}", self._settle)
+        app.router.add_post(r"/console/answers/{answer:\d{1,9}}/retire", self._retire)
         app.router.add_get(r"/console/cases/{case:\d{1,9}}", self._case_page)
         app.router.add_post(r"/console/cases/{case:\d{1,9}}/{act:[a-z]+}", self._act)
 
@@ -121,6 +129,31 @@ class Console:
         who = await signed_in(request, self._workers)
         return await live_line(request, self._hub, (CONSOLES, of_worker(who.worker_id)), _changed)
 
+    async def _questions_page(
+        self, request: web.Request, error: str | None = None, form: dict[str, str] | None = None
+    ) -> web.Response:
+        who = await signed_in(request, self._workers)
+        try:
+            waiting = await self._questions.waiting(who.worker_id)
+        except HandoffError as refused:
+            return self._error("这一页只有社工能看", refused.message, 403, who)
+        now = self._clock.now()
+        context = {
+            "worker": who,
+            "csrf": who.csrf,
+            "filter": "questions",
+            "waiting": [asdict(one) | {"ago": ago(now - one.asked_at)} for one in waiting],
+            "written": [
+                asdict(one) | {"at": clock_time(one.created_at)} for one in await self._questions.written()
+            ],
+            "due": self._questions.due(),
+            "told": request.query.get("told", ""),
+            "error": error,
+            "failed": request.match_info.get("question"),
+            "form": form or {},
+        }
+        return self._show("questions.html", context, status=409 if error else 200)
+
     # -- acting ----------------------------------------------------------------------------------------
 
     async def _act(self, request: web.Request) -> web.StreamResponse:
@@ -140,6 +173,30 @@ class Console:
         if request.match_info["act"] == "acknowledge" and request.headers.get("Accept") == "application/json":
             return web.json_response({"ok": True})
         raise web.HTTPSeeOther(f"/console/cases/{case_id}")
+
+    async def _settle(self, request: web.Request) -> web.StreamResponse:
+        who = await signed_in(request, self._workers)
+        form = await _form(request)
+        question, told = int(request.match_info["question"]), "0"
+        try:
+            check_csrf(who, form.get("csrf"))
+            if request.match_info["act"] == "dismiss":
+                await self._questions.dismiss(question, who.worker_id)
+            else:
+                ask, text = form.get("ask", ""), form.get("text", "")
+                told = str(await self._questions.answer(question, who.worker_id, ask, text))
+        except HandoffError as error:
+            return await self._questions_page(request, error.message, form)
+        raise web.HTTPSeeOther(f"/console/questions?told={told}")
+
+    async def _retire(self, request: web.Request) -> web.StreamResponse:
+        who = await signed_in(request, self._workers)
+        try:
+            check_csrf(who, (await _form(request)).get("csrf"))
+            await self._questions.retire(int(request.match_info["answer"]), who.worker_id)
+        except HandoffError as error:
+            return await self._questions_page(request, error.message)
+        raise web.HTTPSeeOther("/console/questions")
 
     def _error(self, title: str, message: str, status: int, who: SignedIn | None = None) -> web.Response:
         return self._show(

@@ -28,6 +28,19 @@ class Suspicion:
     span: tuple[int, int] | None = None
 
 
+class InMandarin(Protocol):
+    """A text with its dialect words put into Mandarin."""
+
+    @property
+    def text(self) -> str:
+        """The Mandarin."""
+        ...
+
+    def original(self, span: str, text: str) -> str:
+        """The piece of the original `text` that became `span`."""
+        ...
+
+
 class Suspects(Protocol):
     """A classifier of danger."""
 
@@ -88,10 +101,13 @@ class Screening:
         lexicon: DangerScreen,
         classifier: Suspects | None = None,
         failed: Callable[[Exception], None] = lambda _fault: None,
+        mandarin: Callable[[str], InMandarin] | None = None,
     ) -> None:
+        """`mandarin`: puts dialect into Mandarin; the lexicon then reads both and the graver finding counts."""
         self.lexicon = lexicon
         self.classifier = classifier
         self._failed = failed
+        self._mandarin = mandarin
 
     def screen(self, text: str, *, confidence: float = 1.0) -> Finding:
         """The danger in one text; below a confidence of 0.6 any sign or doubt is at least urgent."""
@@ -99,7 +115,7 @@ class Screening:
 
     def screen_all(self, texts: Sequence[str], *, confidence: float = 1.0) -> list[Finding]:
         """The danger in each of many texts: the classifier reads them in batches."""
-        found = [self.lexicon.screen(text, confidence=confidence) for text in texts]
+        found = [self._by_lexicon(text, confidence) for text in texts]
         if self.classifier is None:
             return found
         try:
@@ -109,6 +125,17 @@ class Screening:
         except Exception as fault:  # a message must be screened and stored, whatever a model's runtime raises
             self._failed(fault)
             return found
+
+    def _by_lexicon(self, text: str, confidence: float) -> Finding:
+        finding = self.lexicon.screen(text, confidence=confidence)
+        meant = self._mandarin(text) if self._mandarin else None
+        if meant is None or meant.text == text:
+            return finding
+        other = self.lexicon.screen(meant.text, confidence=confidence)
+        if other.risk.rank <= finding.risk.rank:
+            return finding
+        # Explained in the person's own words, not in the translation.
+        return replace(other, why=tuple(meant.original(span, text) for span in other.why))
 
     def _together(self, text: str, finding: Finding, suspicion: Suspicion, confidence: float) -> Finding:
         if self.classifier is None or not any(char.isalpha() for char in text):

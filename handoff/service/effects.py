@@ -9,11 +9,14 @@ from handoff.model.nouns import Effect
 from handoff.model.triage import NEED_FLOOR
 from handoff.model.words import NEED_ZH, Need, Risk, Stage, highest
 from handoff.service.after import Changes
-from handoff.service.opening import Desk, Matter, open_cases
+from handoff.service.consulting import Consulting
+from handoff.service.opening import Desk, Matter, find_open, open_cases
 from handoff.service.phrases import Phrases
-from handoff.store.tables import Case, Conversation, Reply, Village, Worker
+from handoff.store.tables import Case, Conversation, Question, Reply, Village, Worker
 
 SLOWEST, LOUDEST = 0.6, 2.0
+_NOT_TOLD = "没有说"
+"""What the dialogue writes down for a question that was skipped."""
 
 
 @dataclass
@@ -48,6 +51,7 @@ class Turned:
     session: AsyncSession
     talk: Conversation
     turn_id: int
+    heard: str
     risk: Risk
     changes: Changes
     composed: Composed
@@ -56,10 +60,13 @@ class Turned:
 class Effects:
     """`perform` carries out one effect; an unknown one is an error, never ignored."""
 
-    def __init__(self, desk: Desk, phrases: Phrases) -> None:
+    def __init__(self, desk: Desk, phrases: Phrases, consulting: Consulting) -> None:
         self._desk = desk
         self._phrases = phrases
+        self._consulting = consulting
         self._by_name = {
+            "answer": self._answer,
+            "consult": self._consult,
             "open_case": self._open_case,
             "hand_over": self._hand_over,
             "status": self._status,
@@ -71,7 +78,7 @@ class Effects:
 
     def knows(self, effect: Effect) -> bool:
         """Whether the effect can be carried out."""
-        if effect.name == "open_case":
+        if effect.name in ("open_case", "answer", "consult"):
             return effect.fields.get("need") in list(Need) and isinstance(
                 effect.fields.get("slots") or {}, dict
             )
@@ -100,13 +107,42 @@ class Effects:
         composed.say(self._phrases.of("promise", case.risk))
         composed.say(self._phrases.say(key, number=case.number, village=village or ""))
 
+    async def _answer(self, turned: Turned, effect: Effect) -> None:
+        """Say the entry that the dialogue was told of; where it is gone since, it is a question like any other."""
+        await self._look_up(turned, effect, turned.heard, opens=False)
+
+    async def _consult(self, turned: Turned, effect: Effect) -> None:
+        """Look up the whole matter, say what is known, and open the case; what is not known goes on the list."""
+        told = [value for value in _slots(effect).values() if value != _NOT_TOLD]
+        await self._look_up(turned, effect, "，".join(told), opens=True)
+
+    async def _look_up(self, turned: Turned, effect: Effect, question: str, *, opens: bool) -> None:
+        need = Need(effect.fields["need"])
+        entry = self._consulting.find(question, need)
+        # An order is no question: whoever takes it on knows what to do.
+        unknown = entry is None and bool(question) and need is not Need.GOODS
+        if entry is not None:
+            turned.composed.sentences += entry.said
+        else:
+            turned.composed.say(self._phrases.usually(need, turned.turn_id))
+            if unknown:
+                turned.composed.say(self._phrases["unknown_answer"])
+        if opens or entry is None:
+            await self._open_case(turned, effect)
+        if unknown:
+            await self._put_on_the_list(turned, need, question)
+
+    async def _put_on_the_list(self, turned: Turned, need: Need, question: str) -> None:
+        case = await find_open(turned.session, turned.talk.id, need)
+        if case is not None:
+            now = self._desk.clock.now()
+            turned.session.add(
+                Question(turn_id=turned.turn_id, case_id=case.id, need=need, text=question, asked_at=now)
+            )
+
     async def _open_case(self, turned: Turned, effect: Effect) -> None:
         need = Need(effect.fields["need"])
-        slots = {
-            str(key): str(value)
-            for key, value in (effect.fields.get("slots") or {}).items()
-            if value not in (None, "None", "")
-        }
+        slots = _slots(effect)
         risk = highest(turned.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
         await self.open(turned, Matter(need, risk, turn_id=turned.turn_id, slots=slots))
 
@@ -191,6 +227,15 @@ class Effects:
             turned.composed.say(self._phrases.say("withdrawn", number=light[0].number))
         else:
             turned.composed.say(self._phrases["withdraw_danger" if standing else "withdraw_none"])
+
+
+def _slots(effect: Effect) -> dict[str, str]:
+    """What a form has heard, without what was not asked."""
+    return {
+        str(key): str(value)
+        for key, value in (effect.fields.get("slots") or {}).items()
+        if value not in (None, "None", "")
+    }
 
 
 async def _village(session: AsyncSession, village_id: int | None) -> str | None:

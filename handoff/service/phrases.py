@@ -65,6 +65,11 @@ class Phrases:
         """A sentence of a group, such as `of("promise", "urgent")`."""
         return str(self._table[group][key])
 
+    def usually(self, need: str, at: int) -> str:
+        """What holds for all matters of a need, in one of its wordings; empty where there is nothing to say."""
+        wordings = self._table["usually"].get(need, [""])
+        return str(wordings[at % len(wordings)])
+
     def danger(self, kind: DangerKind, risk: Risk, *, third: bool = False) -> DangerWords:
         """First words, number to call and questions for this kind; `third`: it is about somebody else."""
         entry = self._table["danger"][kind.value]

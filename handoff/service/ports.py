@@ -1,5 +1,6 @@
 """What the service needs from outside; the composition root provides it."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from handoff.model.errors import HandoffError
@@ -14,7 +15,16 @@ class Dialogue(Protocol):
     """The dialogue engine. Stateless: what it must remember is given back to it."""
 
     async def answer(
-        self, text: str, state: dict[str, Any] | None, *, channel: str, speaker: str
+        self,
+        text: str,
+        state: dict[str, Any] | None,
+        *,
+        channel: str,
+        speaker: str,
+        answers: Mapping[str, str] | None = None,
     ) -> DialogueAnswer:
-        """Understand one utterance and answer it; raises DialogueError."""
+        """Understand one utterance and answer it; raises DialogueError.
+
+        answers: the needs for which the knowledge base has an answer to it, each with how it is followed up.
+        """
         ...

@@ -53,6 +53,7 @@ EVENT_ZH = {
     "claimed": "接手",
     "acknowledged": "看到警报",
     "replied": "答复了服务对象",
+    "answered_for_all": "问的事有了大家都能用的答案，已告诉服务对象",
     "noted": "备注",
     "person_named": "登记服务对象",
     "risk_set": "改风险",

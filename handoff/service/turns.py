@@ -18,6 +18,7 @@ from handoff.model.hotlines import Hotlines
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
 from handoff.model.triage import need_of
 from handoff.model.words import DangerKind, Need, Risk
+from handoff.service.accumulating import Accumulating
 from handoff.service.after import Changes
 from handoff.service.answering import Accepted, Answering
 from handoff.service.dispatch import Dispatch
@@ -56,8 +57,9 @@ class Turns:
         self._dispatch = dispatch
         self._clock = clock
         self._desk = Desk(clock)
-        self._effects = Effects(self._desk, self._phrases)
+        self._effects = Effects(self._desk, self._phrases, understander.consulting)
         self._answering = Answering(self._desk, self._effects, self._phrases)
+        self._accumulating = Accumulating(understander.screen, clock)
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, opening: Opening) -> tuple[str, ReplyView]:
@@ -96,6 +98,7 @@ class Turns:
         try:
             async with self._store.write() as session:
                 talk = await conversation(session, utterance.conversation, lock=True)
+                finding = await self._accumulating.weigh(session, talk, utterance.text, finding)
                 turn = self._new_turn(talk, utterance, finding)
                 session.add(turn)
                 await session.flush()
@@ -127,7 +130,7 @@ class Turns:
         """Danger is answered, and a held conversation passed on, in the very transaction that stores the words."""
         if finding.risk.rank > Risk(talk.risk).rank:
             talk.risk = finding.risk
-        turned = Turned(session, talk, turn.id, finding.risk, changes, Composed())
+        turned = Turned(session, talk, turn.id, turn.text, finding.risk, changes, Composed())
         # A short suspicion in reply to a danger question ("都锁起来了") is the answer to it, and is weighed as that.
         is_answer = bool(talk.questions) and finding.suspected and len(turn.text) <= _SHORT_ANSWER
         danger = finding.risk.at_least(Risk.URGENT) and not is_answer
@@ -220,7 +223,8 @@ class Turns:
             if talk.version != accepted.talk.version:
                 await session.rollback()
                 return None
-            turned = Turned(session, talk, accepted.turn.id, accepted.finding.risk, changes, Composed())
+            turn, risk = accepted.turn, accepted.finding.risk
+            turned = Turned(session, talk, turn.id, turn.text, risk, changes, Composed())
             if state == "held":
                 outcome = await self._outcome_of_held(turned, accepted.turn)
             else:

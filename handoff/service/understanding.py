@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from handoff.model.danger import Finding
-from handoff.model.nouns import DialogueAnswer
+from handoff.model.nouns import DialogueAnswer, Effect
 from handoff.model.screening import Screening
 from handoff.model.triage import kind_of_words, settle_need, settle_risk
 from handoff.model.words import DangerKind, Need, Risk, highest
+from handoff.service.consulting import Consulting
 from handoff.service.effects import Composed
 from handoff.service.phrases import DangerWords, Phrases
 from handoff.service.ports import Dialogue, DialogueError
@@ -42,18 +43,23 @@ class Understanding:
 
 
 class Understander:
-    """The screen, the dialogue engine and the first words, put together."""
+    """The screen, the dialogue engine, the knowledge base and the first words, put together."""
 
-    def __init__(self, screen: Screening, phrases: Phrases, dialogue: Dialogue) -> None:
+    def __init__(
+        self, screen: Screening, phrases: Phrases, consulting: Consulting, dialogue: Dialogue
+    ) -> None:
         self.screen = screen
         self.phrases = phrases
+        self.consulting = consulting
         self._dialogue = dialogue
 
     async def ask(
         self, text: str, state: dict[str, Any] | None, *, channel: str, speaker: str
     ) -> DialogueAnswer:
         """Ask the dialogue engine; raises DialogueError."""
-        return await self._dialogue.answer(text[:TEXT_FOR_DIALOGUE], state, channel=channel, speaker=speaker)
+        text = text[:TEXT_FOR_DIALOGUE]
+        answers = self.consulting.answers(text)
+        return await self._dialogue.answer(text, state, channel=channel, speaker=speaker, answers=answers)
 
     async def understand(self, text: str) -> Understanding:
         """What one utterance by itself is taken for, with the words it would get."""
@@ -68,7 +74,7 @@ class Understander:
         need = settle_need(finding.kinds, finding.risk, answer.need)
         risk = settle_risk(finding.risk, need)
         danger = finding.risk.at_least(Risk.URGENT)
-        reply = self.first_words(finding).text if danger else self._dry_words(finding, answer, risk)
+        reply = self.first_words(finding).text if danger else self._dry_words(clean, finding, answer, risk)
         return Understanding(need, risk, finding.kinds, round(answer.confidence, 4), reply)
 
     def _without_dialogue(self, finding: Finding) -> Understanding:
@@ -88,10 +94,11 @@ class Understander:
         kind = kind_of_words(finding.kinds, finding.risk) or DangerKind.ASR_DOUBT
         return self.phrases.danger(kind, finding.risk, third=DangerKind.THIRD_PARTY in finding.kinds)
 
-    def _dry_words(self, finding: Finding, answer: DialogueAnswer, risk: Risk) -> str:
-        words = [step for step in answer.steps if isinstance(step, str)]
+    def _dry_words(self, text: str, finding: Finding, answer: DialogueAnswer, risk: Risk) -> str:
+        steps = (step if isinstance(step, str) else self._dry_answer(text, step) for step in answer.steps)
+        words = [step for step in steps if step]
         names = [effect.name for effect in answer.effects]
-        if "open_case" in names or finding.risk.at_least(Risk.ATTENTION):
+        if {"open_case", "consult"} & {*names} or finding.risk.at_least(Risk.ATTENTION):
             words.append(self.phrases.of("promise", risk))
         if "hand_over" in names:
             words.append(self.phrases["handed_over"])
@@ -102,6 +109,12 @@ class Understander:
             if effect.name == "pace"
         ]
         return "".join(words)
+
+    def _dry_answer(self, text: str, effect: Effect) -> str:
+        if effect.name != "answer":
+            return ""
+        entry = self.consulting.find(text[:TEXT_FOR_DIALOGUE], Need(effect.fields["need"]))
+        return "".join(entry.said) if entry else ""
 
 
 def clean_text(text: str) -> str:

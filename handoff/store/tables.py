@@ -234,3 +234,35 @@ class Timer(Base):
     """`acknowledge` (nobody has seen an emergency) or `due` (nobody has acted in time)."""
     due_at: Mapped[datetime]
     fired_at: Mapped[datetime | None]
+
+
+class Answer(Base):
+    """What a worker has answered for everyone who asks the like; it joins the knowledge base at once."""
+
+    __tablename__ = "answers"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    need: Mapped[str] = mapped_column(String(16))
+    asks: Mapped[Any] = mapped_column(Sealed)
+    """Ways of asking it, in general words."""
+    said: Mapped[Any] = mapped_column(Sealed)
+    """The sentences that are said."""
+    worker_id: Mapped[int] = mapped_column(ForeignKey("workers.id"))
+    recheck_months: Mapped[int]
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]
+
+
+class Question(Base):
+    """Something asked for which the knowledge base had no answer; its case went to a person."""
+
+    __tablename__ = "questions"
+    __table_args__ = (Index("ix_questions_settled_at", "settled_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    turn_id: Mapped[int] = mapped_column(ForeignKey("turns.id"), unique=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"))
+    need: Mapped[str] = mapped_column(String(16))
+    text: Mapped[Any] = mapped_column(Sealed)
+    asked_at: Mapped[datetime]
+    answer_id: Mapped[int | None] = mapped_column(ForeignKey("answers.id"))
+    settled_by: Mapped[int | None] = mapped_column(ForeignKey("workers.id"))
+    settled_at: Mapped[datetime | None]

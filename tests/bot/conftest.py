@@ -70,9 +70,9 @@ class Rasa:
         """One POST of a turn."""
         return self.ask("POST", "/webhooks/strict/turn", json.dumps(body).encode())
 
-    def turn(self, text: str, state: object = None) -> dict[str, Any]:
-        """One turn that must be answered."""
-        metadata = {"channel": "kiosk", "speaker": "self"}
+    def turn(self, text: str, state: object = None, answers: dict[str, str] | None = None) -> dict[str, Any]:
+        """One turn that must be answered; `answers`: what the knowledge base is said to have."""
+        metadata = {"channel": "kiosk", "speaker": "self", "answers": answers or {}}
         status, answer = self.post({"text": text, "sender": "test", "state": state, "metadata": metadata})
         assert status == 200, answer
         return answer
@@ -117,7 +117,8 @@ def _fingerprint() -> str:
     inputs = [p for p in BOT.rglob("*") if p.suffix in kinds and ".venv" not in p.parts]
     digest = hashlib.sha256()
     shared = [ENCODER / "card.json", *(ROOT / "handoff" / "language").glob("*.py")]
-    for path in sorted([*inputs, *shared, *EXAMPLES.rglob("*.yml")]):
+    dialect = (ROOT / "nlu_data" / "dialect").glob("*.tsv")
+    for path in sorted([*inputs, *shared, *dialect, *EXAMPLES.rglob("*.yml")]):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:20]
 

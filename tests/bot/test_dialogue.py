@@ -15,12 +15,12 @@ OPENS = {
     "fraud": "有个人打电话叫我把钱转给他，说是公安局的",
     "emotion": "老伴走了以后，我心里空落落的，难受",
     "family": "我跟儿媳妇吵架了，她不让我见孙子",
+}
+MATTERS = {
     "care": "我腿脚不行了，想请个人上门帮我洗澡",
     "legal": "隔壁占了我家的宅基地，该找哪个评理",
     "home": "我家房顶漏雨了，屋里都是水",
     "complaint": "你们那个办事员态度太差了，我要投诉",
-}
-ADVISES = {
     "medicine": "降压药忘记吃了，要不要补上",
     "insurance": "住院的钱医保能报销多少",
     "farm": "苞谷叶子上长虫了，打什么药好",
@@ -57,36 +57,76 @@ def test_danger_is_given_the_number_to_call(rasa: Rasa, need: str, numbers: list
     assert all(number in said for number in numbers)
 
 
-@pytest.mark.parametrize("need", ADVISES)
-def test_advice_ends_with_an_offer_that_is_remembered(rasa: Rasa, need: str) -> None:
-    advised, taken = rasa.talk(ADVISES[need], "要得")
-    assert advised["need"] == need
-    assert not effects(advised)
-    assert effects(taken) == [{"name": "open_case", "need": need}]
+@pytest.mark.parametrize("need", [*MATTERS, *ASKS])
+def test_a_known_answer_is_asked_for_at_once_and_its_offer_is_remembered(rasa: Rasa, need: str) -> None:
+    answered = rasa.turn({**MATTERS, **ASKS}[need], answers={need: "offer"})
+    assert answered["need"] == need
+    assert effects(answered) == [{"name": "answer", "need": need}]
+    assert texts(answered).count("？") == 1
+    assert effects(rasa.turn("要得", answered["state"])) == [{"name": "open_case", "need": need}]
+
+
+def test_a_known_answer_that_needs_nobody_makes_no_offer(rasa: Rasa) -> None:
+    answered = rasa.turn(MATTERS["papers"], answers={"papers": "none"})
+    assert [*answered["messages"]] == [{"effect": {"name": "answer", "need": "papers"}}]
+    assert not effects(rasa.turn("要得", answered["state"]))
+
+
+def test_a_matter_that_somebody_must_act_on_is_asked_about_first(rasa: Rasa) -> None:
+    asked = rasa.turn(MATTERS["home"], answers={"home": "open"})
+    assert asked["state"]["loop"] == "matter_form" and not effects(asked)
+
+
+@pytest.mark.parametrize("need", ["fraud", "emotion", "family"])
+def test_a_known_answer_does_not_keep_a_person_from_hearing_of_it(rasa: Rasa, need: str) -> None:
+    wanted = [{"name": "answer", "need": need}, {"name": "open_case", "need": need}]
+    assert effects(rasa.turn(OPENS[need], answers={need: "open"})) == wanted
+
+
+def test_an_answer_to_another_need_changes_nothing(rasa: Rasa) -> None:
+    answer = rasa.turn(MATTERS["papers"], answers={"farm": "none", "talk": "offer"})
+    assert answer["state"]["loop"] == "matter_form"
+
+
+@pytest.mark.parametrize("answers", ["papers", {"papers": 7}, {"papers": "always"}, [], None])
+def test_a_malformed_list_of_answers_is_none(rasa: Rasa, answers: object) -> None:
+    answer = rasa.turn(MATTERS["papers"], answers=answers)
+    assert answer["state"]["loop"] == "matter_form"
 
 
 def test_an_offer_can_be_refused_and_is_then_forgotten(rasa: Rasa) -> None:
-    _, refused, later = rasa.talk(ADVISES["papers"], "不用了", "好的")
+    offered = rasa.turn(MATTERS["papers"], answers={"papers": "offer"})
+    refused = rasa.turn("不用了", offered["state"])
     assert not effects(refused)
-    assert not effects(later)
+    assert not effects(rasa.turn("好的", refused["state"]))
 
 
 def test_an_offer_stands_while_it_is_repeated(rasa: Rasa) -> None:
-    *_, taken = rasa.talk(ADVISES["farm"], "再说一遍", "说慢一点", "好")
-    assert effects(taken) == [{"name": "open_case", "need": "farm"}]
+    answer = rasa.turn(MATTERS["farm"], answers={"farm": "offer"})
+    for said in ("再说一遍", "说慢一点", "好"):
+        answer = rasa.turn(said, answer["state"])
+    assert effects(answer) == [{"name": "open_case", "need": "farm"}]
 
 
-@pytest.mark.parametrize("need", ASKS)
-def test_a_form_asks_and_then_opens_a_case_with_what_it_heard(rasa: Rasa, need: str) -> None:
-    answers = rasa.talk(ASKS[need], "三四天了", "就我一个人")
+@pytest.mark.parametrize("need", [*ASKS, *MATTERS])
+def test_a_form_asks_and_then_passes_on_what_it_heard(rasa: Rasa, need: str) -> None:
+    said = {**ASKS, **MATTERS}[need]
+    form = f"{need}_form" if need in ASKS else "matter_form"
+    told = ["三四天了", "就我一个人"][: 2 if need in ASKS else 1]
+    answers = rasa.talk(said, *told)
     assert answers[0]["need"] == need
-    assert answers[0]["state"]["loop"] == f"{need}_form"
-    (opened,) = effects(answers[-1])
-    assert opened["name"] == "open_case"
-    assert opened["need"] == need
-    assert list(opened["slots"].values()) == [ASKS[need], "三四天了", "就我一个人"]
+    assert answers[0]["state"]["loop"] == form
+    assert all(texts(answer).count("？") == 1 for answer in answers[:-1])
+    (done,) = effects(answers[-1])
+    assert (done["name"], done["need"]) == ("consult", need)
+    assert list(done["slots"].values()) == [said, *told]
     assert answers[-1]["state"]["loop"] is None
     assert answers[-1]["state"]["slots"] == {}
+
+
+def test_every_need_is_asked_about_in_its_own_words(rasa: Rasa) -> None:
+    asked = {need: texts(rasa.turn(text)).split("。")[-1] for need, text in MATTERS.items()}
+    assert len(set(asked.values())) == len(MATTERS)
 
 
 def test_every_question_can_be_skipped(rasa: Rasa) -> None:
@@ -106,13 +146,13 @@ def test_a_long_answer_with_brackets_is_kept_and_read_back_short(rasa: Rasa) -> 
     )
 
 
-@pytest.mark.parametrize("need", [*OPENS, *ADVISES])
+@pytest.mark.parametrize("need", [*OPENS, *MATTERS])
 def test_a_change_of_subject_leaves_the_form(rasa: Rasa, need: str) -> None:
     other = "goods" if need != "goods" else "health"
-    text = {**OPENS, **ADVISES}[need]
+    text = {**OPENS, **MATTERS}[need]
     _, changed = rasa.talk(ASKS[other], text)
     assert changed["need"] == need
-    assert changed["state"]["loop"] is None
+    assert changed["state"]["loop"] == (None if need in OPENS else "matter_form")
     if need in OPENS:
         assert effects(changed) == [{"name": "open_case", "need": need}]
 
@@ -120,7 +160,7 @@ def test_a_change_of_subject_leaves_the_form(rasa: Rasa, need: str) -> None:
 def test_a_change_of_subject_can_start_another_form(rasa: Rasa) -> None:
     _, changed = rasa.talk(ASKS["goods"], ASKS["benefits"])
     assert changed["state"]["loop"] == "benefits_form"
-    assert set(changed["state"]["slots"]) == {"benefits_what", "requested_slot"}
+    assert set(changed["state"]["slots"]) == {"benefits_what", "requested_slot", "need"}
 
 
 @pytest.mark.parametrize(
@@ -158,7 +198,7 @@ def test_cancelling_inside_a_form_leaves_it_without_taking_back_an_older_matter(
         "能不能找个人跟我说",
     ],
 )
-@pytest.mark.parametrize("before", [[], [ASKS["health"]], [ADVISES["farm"]], ["asdf qwer"]])
+@pytest.mark.parametrize("before", [[], [ASKS["health"]], [MATTERS["farm"]], ["asdf qwer"]])
 def test_asking_for_a_person_always_works(rasa: Rasa, said: str, before: list[str]) -> None:
     answer = rasa.talk(*before, said)[-1]
     assert answer["need"] == "human"
@@ -210,7 +250,7 @@ def test_the_ranking_is_of_needs_and_adds_up(rasa: Rasa) -> None:
 
 
 def test_the_state_stays_small_and_without_past_words(rasa: Rasa) -> None:
-    said = [*OPENS.values(), *ADVISES.values(), *ASKS.values(), "三天了", "你好", "谢谢", "我儿子在家"] * 2
+    said = [*OPENS.values(), *MATTERS.values(), *ASKS.values(), "三天了", "你好", "谢谢", "我儿子在家"] * 2
     state = None
     for text in said:
         answer = rasa.turn(text, state)

@@ -1,43 +1,29 @@
 """What the bot may say: short, plain, one question, and nothing that the rules of care forbid."""
 
-import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from handoff.model.sayable import fault, sentences
 
 DOMAIN = Path(__file__).resolve().parents[2] / "bot" / "domain"
 SPEECH = yaml.safe_load((DOMAIN / "responses.yml").read_text("utf-8"))["responses"]
 EFFECTS = yaml.safe_load((DOMAIN / "effects.yml").read_text("utf-8"))["responses"]
 LINES = [(name, variant["text"]) for name, variants in SPEECH.items() for variant in variants]
 
-FORBIDDEN = re.compile(
-    r"放心|没事|不要紧的病|一定能|保证|肯定能|包您|准能|您得的是|您这是.{0,4}(病|炎|症)|应该是.{0,6}(病|炎|症)"
-    r"|[一二三四五六七八九十半两\d]+(片|粒|毫克|毫升|支|颗)|不用打一二零|先别打一二零|不必打|别叫救护车"
-    r"|能领到|能报销\d|给您钱|催吐"
-)
-
 
 @pytest.mark.parametrize(("name", "text"), LINES)
-def test_a_line_is_short_plain_and_asks_at_most_one_thing(name: str, text: str) -> None:
-    assert text.count("？") <= 1, name
-    assert "?" not in text
-    sentences = [s for s in re.split(r"[。？！]", text.replace("{quote}", "")) if s]
-    assert len(sentences) <= 4, name
-    assert max(map(len, sentences)) <= 40, name
-    assert not re.search(r"[A-Za-z0-9]", re.sub(r"\{\w+\}", "", text)), (
-        f"{name}: numbers are written as spoken"
-    )
-
-
-@pytest.mark.parametrize(("name", "text"), LINES)
-def test_a_line_keeps_to_the_rules_of_care(name: str, text: str) -> None:
-    assert not FORBIDDEN.search(text), name
-    assert "你" not in text, name
+def test_a_line_is_short_and_plain_and_keeps_to_the_rules_of_care(name: str, text: str) -> None:
+    plain = text.replace("{quote}", "这件事")
+    assert fault(plain) is None, name
+    assert len(sentences(plain)) <= 4, name
+    assert not any(ch.isdigit() for ch in plain), f"{name}: numbers are written as spoken"
 
 
 def test_everything_is_said_in_more_than_one_way_but_never_in_too_many() -> None:
-    assert {name for name, variants in SPEECH.items() if not 2 <= len(variants) <= 3} == set()
+    asked_by_need = {name for name in SPEECH if name.startswith("utter_ask_matter_")}
+    assert {name for name in SPEECH if not 2 <= len(SPEECH[name]) <= 3} == asked_by_need
 
 
 @pytest.mark.parametrize(
@@ -47,8 +33,6 @@ def test_everything_is_said_in_more_than_one_way_but_never_in_too_many() -> None
         ("utter_crisis", {"一二三五六"}),
         ("utter_abuse", {"一一零"}),
         ("utter_fraud", {"九六一一零", "一一零"}),
-        ("utter_health_next", {"一二零"}),
-        ("utter_medicine", {"一二零"}),
     ],
 )
 def test_danger_always_hears_the_number(name: str, numbers: set[str]) -> None:
@@ -57,7 +41,7 @@ def test_danger_always_hears_the_number(name: str, numbers: set[str]) -> None:
 
 
 def test_effects_are_the_agreed_ones() -> None:
-    known = {"open_case", "hand_over", "status", "repeat", "pace", "stop", "withdraw"}
+    known = {"answer", "consult", "open_case", "hand_over", "status", "repeat", "pace", "stop", "withdraw"}
     found = {variant["custom"]["effect"] for variants in EFFECTS.values() for variant in variants}
     assert found == known
     assert not any("text" in variant for variants in EFFECTS.values() for variant in variants)

@@ -9,16 +9,13 @@ import yaml
 
 from connectors.pages import page_phrases
 from handoff.model.hotlines import Hotlines, HotlinesError
+from handoff.model.sayable import fault
 from handoff.model.words import DangerKind, Need, Risk, Stage
 from handoff.service.phrases import Phrases, PhrasesError
 
 NLU_DATA = Path(__file__).resolve().parents[2] / "nlu_data"
 PHRASES = Phrases.load(NLU_DATA / "phrases.yaml")
 HOTLINES = Hotlines.load(NLU_DATA / "hotlines.yaml")
-
-FORBIDDEN = re.compile(
-    r"放心[，。！]|没事|一定能|保证|肯定能|\d+(片|粒|毫克|毫升)|不用打一二零|先别打一二零|别叫救护车|能领到|给您钱|您得的是"
-)
 
 
 def every_sentence() -> list[str]:
@@ -40,9 +37,8 @@ def every_sentence() -> list[str]:
 
 @pytest.mark.parametrize("text", every_sentence())
 def test_it_is_short_and_keeps_to_the_rules_of_care(text: str) -> None:
-    assert not FORBIDDEN.search(text)
-    assert text.count("？") <= 1
-    assert max(map(len, re.split(r"[。？！：]", text))) <= 40
+    # Who sets up the tablet reads this one thing about addresses; nobody is told it aloud.
+    assert fault(re.sub(r"\{\w+\}|https", "", text)) is None
 
 
 @pytest.mark.parametrize("kind", DangerKind)
@@ -60,6 +56,11 @@ def test_every_danger_has_words_and_a_number_that_is_on_the_list(
 def test_poison_is_met_as_care_wants_it() -> None:
     words = PHRASES.danger(DangerKind.POISONING, Risk.EMERGENCY)
     assert words.call == "120" and "瓶" in words.say and "催吐" in words.say
+
+
+@pytest.mark.parametrize("need", ["health", "medicine"])
+def test_who_is_ill_always_hears_the_number(need: str) -> None:
+    assert all("一二零" in PHRASES.usually(need, at) for at in range(2))
 
 
 def test_a_line_that_is_closed_at_night_is_not_shown_then() -> None:
