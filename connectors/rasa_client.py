@@ -5,7 +5,7 @@ from typing import Any
 
 import aiohttp
 
-from handoff.model.nouns import DialogueAnswer, Effect
+from handoff.model.nouns import DialogueAnswer, Effect, asked_about
 from handoff.model.words import Need
 from handoff.service.ports import DialogueError
 
@@ -96,9 +96,8 @@ def _need(answer: dict[str, Any], effects: list[Effect]) -> Need:
     """Words that answer a form's question ("三四天了") mean nothing by themselves: the need is the form's."""
     if answer.get("act") in ("answer", "skip"):
         opened = next((one.fields["need"] for one in effects if one.name in ("open_case", "consult")), None)
-        asked_about = (answer.get("state") or {}).get("slots", {}).get("need")
-        if opened or asked_about:
-            return Need(opened or asked_about)
+        if need := opened or asked_about(answer.get("state")):
+            return Need(need)
     return Need(answer["need"])
 
 

@@ -16,6 +16,7 @@ SURE_OF_CHANGE = 0.60
 SURE_OF_TALK = 0.45
 LOOKS_LIKE_AN_ANSWER = 0.12
 NEARLY_CERTAIN = 0.95
+GOES_ON = 0.5
 
 DANGERS = frozenset({"emergency", "crisis", "abuse", "fraud"})
 # The needs that are asked about before a person hears of them; all others are a person's at once.
@@ -114,7 +115,7 @@ def read(text: str, shares: dict[str, float], answer: float, state: State) -> Re
     opinion = (need, confidence, ranking[:5])
     if state.loop:
         return _read_in_form(text, intent, shares[intent], answer, state, opinion)
-    return _read_freely(text, intent, state, opinion)
+    return _read_freely(text, intent, answer, state, opinion)
 
 
 def _settled(text: str, state: State) -> str | None:
@@ -142,16 +143,25 @@ def _miss(state: State, opinion: tuple) -> Reading:
     return Reading("unclear", "unclear", *opinion)
 
 
-def _read_freely(text: str, intent: str, state: State, opinion: tuple) -> Reading:
+def _read_freely(text: str, intent: str, answer: float, state: State, opinion: tuple) -> Reading:
     need, confidence, _ = opinion
     if state.slots.get("offered") and (reply := _reply_to_offer(bare(text))):
         return Reading("need", reply, *opinion)
+    if _goes_on(need, confidence, answer, state):
+        return Reading("need", "talk_affirm", *opinion)
     doubtful = confidence < SURE_ENOUGH or not _intelligible(text)
     if need == "unclear" or (doubtful and need not in DANGERS and need != "talk"):
         return _miss(state, opinion)
     if state.slots.get("offered") and intent in ("talk_cancel", "talk_stop"):
         intent = "talk_deny"
     return Reading("need", intent, *opinion, fills_first=len(bare(text)) >= 6)
+
+
+def _goes_on(need: str, confidence: float, answer: float, state: State) -> bool:
+    """Whether somebody who was offered a call back just tells more of it ("给我妈办，今年八十一"): that is a yes."""
+    if not state.slots.get("offered") or answer < GOES_ON:
+        return False
+    return need not in DANGERS and (need in ("talk", "unclear") or confidence < NEARLY_CERTAIN)
 
 
 def _reply_to_offer(said: str) -> str | None:

@@ -56,9 +56,11 @@ class Dialect:
 
     def __init__(self, words: list[Word]) -> None:
         self.words = words
+        # What one region's table leaves alone is left alone whoever speaks: nobody has said where they are from.
+        kept = {one.word for one in words if not one.replaced}
         meanings: dict[str, str] = {}
         for one in words:
-            if one.replaced:
+            if one.word not in kept:
                 meanings.setdefault(one.word, one.meaning)
         by_first: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for word in sorted(meanings, key=len, reverse=True):

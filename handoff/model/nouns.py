@@ -86,6 +86,17 @@ class DialogueAnswer:
     """Opaque state to be given back with the next utterance."""
 
     @property
+    def asks_about(self) -> Need | None:
+        """The need about which it goes on asking."""
+        return asked_about(self.state)
+
+    @property
     def effects(self) -> tuple[Effect, ...]:
         """What is to be done."""
         return tuple(step for step in self.steps if isinstance(step, Effect))
+
+
+def asked_about(state: dict[str, Any] | None) -> Need | None:
+    """The need whose questions a dialogue's state is in the middle of; None where it asks nothing."""
+    need = (state or {}).get("slots", {}).get("need") if (state or {}).get("loop") else None
+    return Need(need) if need in list(Need) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from handoff.model.danger import Finding
-from handoff.model.nouns import DialogueAnswer, Effect
+from handoff.model.nouns import DialogueAnswer, Effect, asked_about
 from handoff.model.triage import settle_need, settle_risk
 from handoff.model.words import Need, Risk, highest
 from handoff.service.effects import Effects, Turned
@@ -66,12 +66,17 @@ class Answering:
         if turned.talk.questions and not _is_aside(accepted.turn.text, answer):
             await self._follow_up(turned, accepted.turn.text, answer.intent)
             return
+        asked_before = asked_about(turned.talk.dialogue)
         turned.talk.dialogue = answer.state
+        if asked_before and answer.intent == "talk_cancel":
+            await self._effects.forget(turned, asked_before)
         for step in answer.steps:
             if isinstance(step, Effect):
                 await self._effects.perform(turned, step)
             else:
                 turned.composed.say(step)
+        if answer.asks_about:
+            await self._effects.note_down(turned, answer.asks_about)
         await self._open_what_the_floor_demands(turned, need, accepted.finding, answer)
 
     def ask_about_danger(

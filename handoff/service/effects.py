@@ -15,6 +15,7 @@ from handoff.service.phrases import Phrases
 from handoff.store.tables import Case, Conversation, Question, Reply, Village, Worker
 
 SLOWEST, LOUDEST = 0.6, 2.0
+SLOT = 200
 _NOT_TOLD = "没有说"
 """What the dialogue writes down for a question that was skipped."""
 
@@ -93,7 +94,21 @@ class Effects:
     async def open(self, turned: Turned, matter: Matter) -> None:
         """Open or raise a case and say its number and when somebody acts."""
         case, new = await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
-        await self.tell_number(turned, case, new)
+        await self.tell_number(turned, case, new or not await _has_heard_of(turned, case))
+
+    async def note_down(self, turned: Turned, need: Need) -> None:
+        """Open the case of what is still being asked about, without a word: who hangs up here is not lost."""
+        if await find_open(turned.session, turned.talk.id, need) is None:
+            risk = highest(turned.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
+            matter = Matter(need, risk, turn_id=turned.turn_id, slots={"what": turned.heard[:SLOT]})
+            await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
+
+    async def forget(self, turned: Turned, need: Need) -> None:
+        """Take back what was only being asked about, unless it is danger or the person was told its number."""
+        case = await find_open(turned.session, turned.talk.id, need)
+        if case is None or Risk(case.risk).at_least(Risk.URGENT) or await _has_heard_of(turned, case):
+            return
+        self._withdraw_case(turned, case)
 
     async def tell_number(self, turned: Turned, case: Case, new: bool) -> None:
         """Add the number, spoken twice, and the promise; a known case is only named."""
@@ -217,16 +232,25 @@ class Effects:
         turned.composed.stop = True
         turned.composed.say_if_silent(self._phrases["stop"])
 
+    def _withdraw_case(self, turned: Turned, case: Case) -> None:
+        case.stage = Stage.WITHDRAWN
+        self._desk.record(turned.session, case, "withdrawn", turn_id=turned.turn_id)
+        turned.changes.case(case)
+
     async def _withdraw(self, turned: Turned, _effect: Effect) -> None:
         standing = sorted(await open_cases(turned.session, turned.talk.id), key=lambda case: -case.id)
         light = [case for case in standing if not Risk(case.risk).at_least(Risk.URGENT)]
         if light:
-            light[0].stage = Stage.WITHDRAWN
-            self._desk.record(turned.session, light[0], "withdrawn", turn_id=turned.turn_id)
-            turned.changes.case(light[0])
+            self._withdraw_case(turned, light[0])
             turned.composed.say(self._phrases.say("withdrawn", number=light[0].number))
         else:
             turned.composed.say(self._phrases["withdraw_danger" if standing else "withdraw_none"])
+
+
+async def _has_heard_of(turned: Turned, case: Case) -> bool:
+    """Whether the person was told the case's number."""
+    replies = await turned.session.scalars(select(Reply).where(Reply.conversation_id == turned.talk.id))
+    return any(reply.shown.get("number") == case.number for reply in replies)
 
 
 def _slots(effect: Effect) -> dict[str, str]:

@@ -94,6 +94,13 @@ def test_a_malformed_list_of_answers_is_none(rasa: Rasa, answers: object) -> Non
     assert answer["state"]["loop"] == "matter_form"
 
 
+def test_who_goes_on_telling_after_an_offer_has_taken_it(rasa: Rasa) -> None:
+    offered = rasa.turn("高龄补贴怎么申请", answers={"benefits": "offer"})
+    assert effects(rasa.turn("给我妈办，今年八十一", offered["state"])) == [
+        {"name": "open_case", "need": "benefits"}
+    ]
+
+
 def test_an_offer_can_be_refused_and_is_then_forgotten(rasa: Rasa) -> None:
     offered = rasa.turn(MATTERS["papers"], answers={"papers": "offer"})
     refused = rasa.turn("不用了", offered["state"])

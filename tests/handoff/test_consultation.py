@@ -1,8 +1,10 @@
 """What the knowledge base answers, what it can't, and how a worker answers it once for everyone."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+import pytest_asyncio
 from cast import FANG, LIN
 from county import County
 from strict_double import answer, effect
@@ -26,8 +28,8 @@ LIKE_ODD = "老井的井盖到哪个部门去登记编号"
 TOLD = "老井归村委会管。请找村里管水的人登记。"
 
 
-@pytest.fixture(autouse=True)
-async def _as_shipped(county: County):
+@pytest_asyncio.fixture(loop_scope="session", autouse=True)
+async def _as_shipped(county: County) -> AsyncIterator[None]:
     yield
     for one in await county.domain.questions.written():
         await county.domain.questions.retire(one.id, county.id_of(LIN))

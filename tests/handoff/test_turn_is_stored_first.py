@@ -141,4 +141,4 @@ async def test_an_unknown_conversation_is_told_so(county: County, token: str) ->
 async def test_the_dialogue_is_told_who_speaks_and_how(county: County) -> None:
     token = await county.begin(XIAOMEI)
     await county.say(token, SALT)
-    assert county.rasa.asked[-1]["metadata"] == {"channel": "kiosk", "speaker": "family"}
+    assert county.rasa.asked[-1]["metadata"] == {"channel": "kiosk", "speaker": "family", "answers": {}}

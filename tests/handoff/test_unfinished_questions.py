@@ -1,0 +1,70 @@
+"""Who hangs up in the middle of the questions is not lost; who takes it back leaves nothing behind."""
+
+import pytest
+from cast import CHEST
+from county import County
+from strict_double import answer, effect
+
+from handoff.model.words import Risk, Stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+ASKING = {
+    "v": 2,
+    "loop": "matter_form",
+    "missed": 0,
+    "slots": {"need": "home", "requested_slot": "matter_more"},
+}
+LEAKS = "房顶有点漏"
+
+
+async def _asked(county: County, token: str) -> None:
+    county.rasa.script[LEAKS] = answer("多久了？", need="home", intent="home", state=ASKING)
+    await county.say(token, LEAKS)
+
+
+async def test_the_matter_is_noted_down_before_the_first_question_is_answered(county: County) -> None:
+    token = await county.begin()
+    await _asked(county, token)
+    case = await county.case(token)
+    assert (case.need, case.risk, case.stage) == ("home", Risk.ROUTINE, Stage.INTAKE)
+    (opened,) = await county.events(case)
+    assert opened.content["slots"] == {"what": LEAKS}
+    assert (await county.replies(token))[-1].text == "多久了？"
+
+
+async def test_the_number_is_told_as_new_when_all_is_asked(county: County) -> None:
+    token = await county.begin()
+    await _asked(county, token)
+    slots = {"what": LEAKS, "more": "三天"}
+    county.rasa.script["三天"] = answer(effect("consult", need="home", slots=slots), need="home")
+    outcome = await county.say(token, "三天")
+    case = await county.case(token)
+    assert outcome.reply is not None and outcome.reply.number == case.number
+    assert "两个工作日" in outcome.reply.text and "已经登记了" not in outcome.reply.text
+    county.rasa.script["又漏了"] = answer(effect("open_case", need="home"), need="home")
+    again = await county.say(token, "又漏了")
+    assert again.reply is not None and "已经登记了" in again.reply.text
+
+
+async def test_taking_it_back_in_the_middle_withdraws_it(county: County) -> None:
+    token = await county.begin()
+    await _asked(county, token)
+    county.rasa.script["算了"] = answer("好，那就不办了。", need="talk", intent="talk_cancel")
+    await county.say(token, "算了")
+    assert (await county.case(token)).stage == Stage.WITHDRAWN
+
+
+async def test_another_subject_leaves_it_with_people(county: County) -> None:
+    token = await county.begin()
+    await _asked(county, token)
+    county.rasa.script["买盐"] = answer(effect("open_case", need="goods"))
+    await county.say(token, "买盐")
+    assert [case.stage for case in await county.cases(token)] == [Stage.INTAKE, Stage.INTAKE]
+
+
+async def test_danger_in_the_middle_of_the_questions_takes_nothing_back(county: County) -> None:
+    token = await county.begin()
+    await _asked(county, token)
+    await county.say(token, CHEST)
+    assert {case.need for case in await county.cases(token)} == {"home", "emergency"}
