@@ -73,6 +73,9 @@ test: .venv/.dev setup ## everything, with real Rasa, both databases, real voice
 evaluate: .venv/.dev setup ## what is understood, on held-back sentences: writes docs/evaluation.md
 	@$(PY) -W ignore tools/evaluate.py
 
+pipelines: .venv/.dev setup ## several pipelines of Rasa, trained and measured side by side: writes docs/pipelines.md
+	@$(PY) -W ignore -m tools.pipelines
+
 encoder: .venv/.uv ## train the sentence encoder anew: an hour, only when nlu_data has changed much
 	@$(UV) venv --quiet --allow-existing --python $(PY) .venv/encoder
 	$(UV) pip install --quiet --python .venv/encoder/bin/python -r tools/encoder/requirements.txt
@@ -91,4 +94,4 @@ lock: .venv/.uv ## resolve the dependencies of both environments anew
 clean: ## remove what was built here (not the store, not the models)
 	@rm -rf .venv bot/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup run demo check test evaluate encoder screenshots lock clean
+.PHONY: help setup run demo check test evaluate pipelines encoder screenshots lock clean

@@ -24,6 +24,8 @@ _SAYS_DEATH = re.compile("[死活]|自杀|自尽|上吊|寻短")
 _SETTLED_BY_EMERGENCY = ("plainly", "means")
 _SURE = 0.8
 """So sure the dialogue engine must be of a new danger while one is being met; the screen is not held to it."""
+# What people say while somebody is on the way to them, and what is no new matter.
+_SAID_WHILE_WAITING = ("talk_affirm", "talk_deny", "talk_smalltalk")
 # What a person may ask for in the middle of a danger question without having answered it.
 _ASIDES = ("talk_repeat", "talk_slower", "talk_louder", "human")
 
@@ -112,9 +114,10 @@ class Answering:
         await self._effects.perform(turned, Effect("hand_over", {"reason": "silent"}))
 
     async def _is_answer_to_danger(self, turned: Turned, accepted: Accepted, answer: DialogueAnswer) -> bool:
-        """People are on their way already, and the engine only half believes in another danger ("打了", "儿子在旁边")."""
+        """People are on their way already, and this tells nothing new ("打了", "儿子在旁边", "没有人在身边")."""
         half_believed = answer_is_danger(answer) and answer.confidence < _SURE and not accepted.finding.kinds
-        if turned.talk.questions or not half_believed or not Risk(turned.talk.risk).at_least(Risk.URGENT):
+        goes_on = half_believed or answer.intent in _SAID_WHILE_WAITING
+        if turned.talk.questions or not goes_on or not Risk(turned.talk.risk).at_least(Risk.URGENT):
             return False
         standing = await open_cases(turned.session, turned.talk.id)
         return bool(standing) and Risk(standing[0].risk).at_least(Risk.URGENT)
@@ -146,8 +149,8 @@ class Answering:
         """A need that is danger in itself, or a sign the screen saw, always has a case, whatever the dialogue did."""
         risk = settle_risk(finding.risk, need)
         turned.talk.risk = highest(Risk(turned.talk.risk), risk)
-        if not answer_is_danger(answer) and not finding.risk.at_least(Risk.ATTENTION):
-            return
+        if not answer_is_danger(answer) and (not finding.risk.at_least(Risk.ATTENTION) or answer.asks_about):
+            return  # what is still being asked about is noted down already, and its question must come last
         if turned.composed.number is None:
             need = need if need not in (Need.TALK, Need.UNCLEAR) else Need.HUMAN
             await self._effects.open(turned, Matter(need, risk, finding.kinds, finding.why, turned.turn_id))

@@ -98,8 +98,9 @@ class Effects:
 
     async def note_down(self, turned: Turned, need: Need) -> None:
         """Open the case of what is still being asked about, without a word: who hangs up here is not lost."""
-        if await find_open(turned.session, turned.talk.id, need) is None:
-            risk = highest(turned.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
+        risk = highest(turned.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
+        case = await find_open(turned.session, turned.talk.id, need)
+        if case is None or risk.rank > Risk(case.risk).rank:
             matter = Matter(need, risk, turn_id=turned.turn_id, slots={"what": turned.heard[:SLOT]})
             await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
 

@@ -19,7 +19,7 @@ from xiangyin_command import COMMAND, ROOT, environment, objects, xiangyin
 pytestmark = pytest.mark.slow
 
 PATIENCE_S = 300
-SPINE = ROOT / "tests" / "scenarios" / "spine.yaml"
+SCENARIOS = sorted((ROOT / "tests" / "scenarios").glob("*.yaml"))
 SENTENCE = "我胸口疼，喘不上气。"
 
 # A plain sentence for every need: whether the pieces fit together, not how well each need is told from others.
@@ -75,22 +75,31 @@ def test_understanding_over_a_pipe(tmp_path: Path) -> None:
 
 
 def expectations() -> list[Any]:
-    """Every conversation of the file with its id as the test's name."""
-    return [pytest.param(one, id=one["id"]) for one in yaml.safe_load(SPINE.read_text("utf-8"))]
+    """Every conversation of the files with its id as the test's name."""
+    found = [one for path in SCENARIOS for one in yaml.safe_load(path.read_text("utf-8"))]
+    assert len(found) >= 80
+    return [pytest.param(one, id=one["id"]) for one in found]
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What `replay --json` printed, by id."""
-    done = xiangyin(tmp_path_factory.mktemp("replay"), "replay", str(SPINE), "--json", patience_s=PATIENCE_S)
-    assert done.returncode == 0, done.stderr.decode()
-    found = objects(done)
-    assert [one["id"] for one in found] == [one["id"] for one in yaml.safe_load(SPINE.read_text("utf-8"))]
-    return {one["id"]: one for one in found}
+    played: dict[str, dict[str, Any]] = {}
+    for path in SCENARIOS:
+        done = xiangyin(
+            tmp_path_factory.mktemp("replay"), "replay", str(path), "--json", patience_s=PATIENCE_S
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        found = objects(done)
+        assert [one["id"] for one in found] == [one["id"] for one in yaml.safe_load(path.read_text("utf-8"))]
+        played |= {one["id"]: one for one in found}
+    return played
 
 
 @pytest.mark.parametrize("scenario", expectations())
-def test_the_spine(played: dict[str, dict[str, Any]], scenario: dict[str, Any]) -> None:
+def test_a_conversation_ends_as_it_should(
+    played: dict[str, dict[str, Any]], scenario: dict[str, Any]
+) -> None:
     result, expected = played[scenario["id"]], scenario["expect"]
     assert [*result] == ["id", "replies", "case", "handoff"]
     assert len(result["replies"]) == len(scenario["turns"])
@@ -98,6 +107,11 @@ def test_the_spine(played: dict[str, dict[str, Any]], scenario: dict[str, Any]) 
     assert result["handoff"] is (result["case"] is not None)
     if "handoff" in expected:
         assert result["handoff"] is expected["handoff"]
+    said = "".join(result["replies"])
+    assert [words for words in expected.get("said", []) if words not in said] == []
+    assert [words for words in expected.get("unsaid", []) if words in said] == []
+    if "case" in expected and expected["case"] is None:
+        assert result["case"] is None
     if expected.get("case"):
         assert [*result["case"]] == ["number", "need", "risk", "kinds", "stage"]
         assert result["case"] | expected["case"] == result["case"]

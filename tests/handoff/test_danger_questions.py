@@ -29,7 +29,7 @@ async def test_one_question_a_turn_until_all_are_asked(county: County) -> None:
     for text, question in zip(heard, (PLAINLY, MEANS, NEAR), strict=False):
         assert question in text
     assert "陪着您" in heard[3]
-    assert heard[4] == "嗯。"
+    assert "陪着您" in heard[4]
 
 
 async def test_what_was_said_plainly_is_not_asked(county: County) -> None:
