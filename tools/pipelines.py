@@ -58,6 +58,10 @@ def served(pipeline: list[dict[str, Any]], settings: Settings) -> Iterator[tuple
         bot, model = Path(folder) / "bot", Path(folder) / "model.tar.gz"
         shutil.copytree(ROOT / "bot", bot, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
         config = yaml.safe_load((bot / "config.yml").read_text("utf-8")) | {"pipeline": pipeline}
+        if TOKENS in pipeline:
+            config["language"] = (
+                "en"  # Rasa's simplest tokenizer refuses Chinese; the n-grams are of characters anyway
+            )
         (bot / "config.yml").write_text(yaml.safe_dump(config), "utf-8")
         began = time.monotonic()
         train = [
