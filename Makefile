@@ -71,7 +71,7 @@ test: .venv/.dev setup ## everything, with real Rasa, both databases, real voice
 	$(PY) -m pytest
 
 evaluate: .venv/.dev setup ## what is understood, on held-back sentences: writes docs/evaluation.md
-	@$(PY) -W ignore tools/evaluate.py
+	@$(PY) -W ignore -m tools.evaluate
 
 pipelines: .venv/.dev setup ## several pipelines of Rasa, trained and measured side by side: writes docs/pipelines.md
 	@$(PY) -W ignore -m tools.pipelines

@@ -21,10 +21,12 @@ from connectors.trial import own_rasa
 from handoff.language.mishearing import Mishearing
 from handoff.model.screening import Screening
 from handoff.model.words import NEED_ZH, Need, Risk
+from tools.plots import calibration_plot, confusion_plot
 
 HELD_BACK = ROOT / "nlu_data" / "held_back"
 PUBLIC = ROOT.parent / "shared" / "data" / "psysuicide" / "valid_real.jsonl"
 OUT = ROOT / "docs" / "evaluation.md"
+PICTURES = ROOT / "docs" / "pictures"
 MISHEARD = 0.25
 AT_ONCE = 4
 Row = dict[str, Any]
@@ -132,6 +134,11 @@ def write_needs(rows: list[Row], clean: list[tuple[str, float]], noisy: list[tup
     bins, error = calibration(clean, truth)
     out += [f'How far "sure" means right (expected calibration error {error:.3f}):', ""]
     out += table(["confidence", "sentences", "mean confidence", "right"], bins)
+    dots = [(float(str(sure)), float(str(hit)), int(str(count))) for _, count, sure, hit in bins]
+    calibration_plot(PICTURES / "calibration.svg", dots)
+    confusion_plot(PICTURES / "confusion.svg", list(Need), truth, best)
+    out += ["![Confidence and share right](pictures/calibration.svg)", ""]
+    out += ["![What was meant (rows) and what it was taken for](pictures/confusion.svg)", ""]
     missed = [row["id"] for row, need in zip(rows, best, strict=True) if row["need"] != need]
     return [*out, f"Missed: {' '.join(missed)}", ""]
 
@@ -196,7 +203,11 @@ def main() -> None:
     settings = Settings()
     needs = yaml.safe_load((HELD_BACK / "needs.yaml").read_text("utf-8"))
     danger = yaml.safe_load((HELD_BACK / "danger.yaml").read_text("utf-8"))
-    screens = {"lexicon": danger_screen(None), "lexicon and classifier": danger_screen(settings.encoder)}
+    screens = {
+        "lexicon, without the dialect table": danger_screen(None, dialect=False),
+        "lexicon": danger_screen(None),
+        "lexicon and classifier": danger_screen(settings.encoder),
+    }
     clean, noisy = asyncio.run(needs_of(settings, [as_heard(needs, 0), as_heard(needs, MISHEARD)]))
     card = json.loads((settings.encoder / "card.json").read_text("utf-8"))
     held = card["held_out"]
