@@ -26,6 +26,7 @@ EARLIER = (
     ("self", ("我想买一床棉被", "一床就够，不急", "送到家里，青石村三组")),
     ("self", ("老伴走了半年了，晚上一个人睡不着，想找人说说话",)),
     ("family", ("我妈家里没有水两天了，水管冻裂了", "好的")),
+    ("self", ("降压药是饭前吃还是饭后吃", "医生开的，吃了两年了")),
     ("volunteer", ("有人打电话说我奶奶中奖了，要她先交两千块手续费，她正要去转账",)),
 )
 """Who spoke, and what they said one after another, before the pictures are taken."""
@@ -66,7 +67,7 @@ async def _post(http: aiohttp.ClientSession, path: str, body: dict[str, Any]) ->
 async def _quiet_trouble(tab: Tab, one: Trial) -> None:
     await tab.goto(f"{one.base}/station")
     visit = StationVisit(tab)
-    await visit.type("我想找社工帮忙，问问养老金的事")
+    await visit.type("我想找社工来帮忙")
     await visit.answer("号码")
     await visit.state("idle")
     await _take(tab, "station")
@@ -106,6 +107,8 @@ async def _at_the_console(tab: Tab, one: Trial, in_danger: StationVisit) -> None
     await tab.until_text("#conversation", "我儿子也在旁边")
     await tab.until("document.querySelector('#conversation [data-under-way]') === null")
     await _take(tab, "console-case")
+    await tab.goto(f"{one.base}/console/questions")
+    await _take(tab, "console-questions")
 
 
 async def _take(tab: Tab, name: str) -> None:

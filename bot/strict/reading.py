@@ -68,6 +68,12 @@ _NO = re.compile(
 )
 
 
+_NEVER_MIND = re.compile(
+    r"(那|那就|我|就|哦|嗯|好)*(不用|不用了|不必|不必了|不要了|算了|不问了|不办了|不记了|不用记|不用记了|不麻烦了|不麻烦你了|不麻烦您了)+"
+    r"(吧|啊|呀|嘛|哦|谢谢|谢谢你|谢谢您|我晓得了|我知道了)*"
+)
+
+
 @dataclass(frozen=True)
 class Reading:
     """One utterance, read.
@@ -178,6 +184,8 @@ def _read_in_form(
     said = bare(text)
     if _is_wholly(_SKIPS, said):
         return Reading("skip", intent, *opinion, answer=SKIPPED)
+    if _is_wholly(_NEVER_MIND, said):
+        return Reading("need", "talk_cancel", *opinion, leaves_form=True)
     if need == "human" and confidence >= SURE_OF_DANGER:
         return Reading("need", intent, *opinion, leaves_form=True)
     if answer < LOOKS_LIKE_AN_ANSWER and intent in ASIDES | LEAVING and intent_share >= SURE_OF_TALK:

@@ -185,6 +185,13 @@ def test_hearing_it_again_keeps_the_place_in_the_form(rasa: Rasa, said: str, eff
     assert answered["state"]["slots"]["goods_amount"] == "两袋"
 
 
+@pytest.mark.parametrize("said", ["不用了", "算了", "那就不用了，谢谢", "不麻烦你了", "不问了"])
+def test_never_mind_in_reply_to_a_question_ends_it(rasa: Rasa, said: str) -> None:
+    _, dropped = rasa.talk(MATTERS["medicine"], said)
+    assert dropped["intent"] == "talk_cancel"
+    assert dropped["state"]["loop"] is None and not effects(dropped)
+
+
 def test_cancelling_inside_a_form_leaves_it_without_taking_back_an_older_matter(rasa: Rasa) -> None:
     _, dropped, withdrawn = rasa.talk(ASKS["goods"], "算了不要了", "刚才那个不要了，撤回")
     assert dropped["state"]["loop"] is None
