@@ -17,6 +17,7 @@ from handoff.service.consulting import Consulting
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import Desk
 from handoff.service.phrases import Phrases
+from handoff.service.reading import record_reading
 from handoff.service.replying import add_reply
 from handoff.store.database import Store
 from handoff.store.tables import Answer, Case, Conversation, Question, Worker
@@ -80,16 +81,19 @@ class Questions:
             )
 
     async def waiting(self, worker_id: int) -> list[Open]:
-        """The open questions, the oldest first; raises QuestionError for who may not see them."""
-        async with self._store.read() as session:
+        """The open questions, the oldest first, and on record that this worker has read them; raises QuestionError."""
+        async with self._store.write() as session:
             await _must_be_worker(session, worker_id)
-            found = await session.execute(
+            result = await session.execute(
                 select(Question, Case)
                 .join(Case, Case.id == Question.case_id)
                 .where(Question.settled_at.is_(None))
                 .order_by(Question.id)
                 .limit(MOST_SHOWN)
             )
+            found = [*result]
+            for case_id in {case.id for _, case in found}:
+                await record_reading(session, case_id, worker_id, self._clock.now())
             return [
                 Open(one.id, NEED_ZH[Need(one.need)], one.text, one.asked_at, case.id, case.number)
                 for one, case in found

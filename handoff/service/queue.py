@@ -26,6 +26,7 @@ from handoff.model.words import (
 )
 from handoff.service.casework import CaseworkError
 from handoff.service.opening import OPEN
+from handoff.service.reading import record_reading
 from handoff.store.database import Store
 from handoff.store.tables import (
     Case,
@@ -41,7 +42,6 @@ from handoff.store.tables import (
 )
 
 MOST_ROWS = 500
-READ_AGAIN_AFTER = timedelta(minutes=10)
 
 _BY_RISK = case_when({risk.value: -risk.rank for risk in Risk}, value=Case.risk)
 
@@ -227,16 +227,9 @@ class Queue:
         )
 
     async def _record_reading(self, case_id: int, worker_id: int) -> None:
-        now = self._clock.now()
         async with self._store.write() as session:
-            mine = select(func.max(CaseEvent.at)).where(
-                CaseEvent.case_id == case_id, CaseEvent.worker_id == worker_id, CaseEvent.kind == "read"
-            )
-            last = await session.scalar(mine)
-            if (last is None or now - last > READ_AGAIN_AFTER) and await session.get(
-                Case, case_id
-            ) is not None:
-                session.add(CaseEvent(case_id=case_id, at=now, kind="read", worker_id=worker_id, content={}))
+            if await session.get(Case, case_id) is not None:
+                await record_reading(session, case_id, worker_id, self._clock.now())
 
 
 def ago(passed: timedelta) -> str:

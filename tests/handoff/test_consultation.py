@@ -77,6 +77,9 @@ async def test_what_is_not_known_is_said_so_and_waits_on_the_list_with_its_case(
     assert "答不准" in said and case.number in said and "九五五九八" in said
     (waiting,) = await county.domain.questions.waiting(county.id_of(LIN))
     assert (waiting.text, waiting.case_id, waiting.need_zh) == (ODD, case.id, "水电住房")
+    assert (await county.kinds_of_events(case)).count("read") == 1
+    await county.domain.questions.waiting(county.id_of(LIN))
+    assert (await county.kinds_of_events(case)).count("read") == 1
 
 
 async def test_where_nothing_was_told_there_is_a_case_and_no_question(county: County) -> None:
