@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from connectors.errors import ConnectorError
 from connectors.pages import page_phrases
 from connectors.rasa_client import RasaClient
-from connectors.screens import DIALECT, danger_screen
+from connectors.screens import danger_screen, load_dialect
 from connectors.settings import ROOT, Settings
 from connectors.supervisor import RasaSupervisor
 from connectors.voices import Voices
-from handoff.language.dialect import Dialect
 from handoff.model.clock import Clock
 from handoff.model.hotlines import Hotlines
 from handoff.model.knowledge import load_knowledge
@@ -64,7 +63,7 @@ class Service:
 
 def understander(settings: Settings, dialogue: Dialogue) -> Understander:
     """The full understanding of single utterances."""
-    dialect = Dialect.load(DIALECT)
+    dialect = load_dialect()
     consulting = Consulting(
         load_knowledge(NLU_DATA / "consultation"),
         region=settings.region,

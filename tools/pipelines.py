@@ -59,15 +59,13 @@ def served(pipeline: list[dict[str, Any]], settings: Settings) -> Iterator[tuple
         bot, model = Path(folder) / "bot", Path(folder) / "model.tar.gz"
         shutil.copytree(ROOT / "bot", bot, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
         config = yaml.safe_load((bot / "config.yml").read_text("utf-8")) | {"pipeline": pipeline}
-        if TOKENS in pipeline:
+        if RASA_LINEAR in pipeline:
             config["language"] = (
-                "en"  # Rasa's simplest tokenizer refuses Chinese; the n-grams are of characters anyway
+                "en"  # Rasa's tokenizer refuses Chinese; the n-grams are of characters anyway
             )
-        if (
-            RASA_LINEAR in pipeline
-        ):  # which needs a library that the product's Rasa does without once it is trained
-            lean = bot / "strict" / "lean.py"
-            lean.write_text(lean.read_text("utf-8").replace('"sklearn", ', ""), "utf-8")
+            # It needs a library that the product's Rasa does without, and says nothing of answers to a form.
+            _change(bot / "strict" / "lean.py", '"sklearn", ', "")
+            _change(bot / "strict" / "processor.py", 'parsed["answer_share"]', "0.0")
         (bot / "config.yml").write_text(yaml.safe_dump(config), "utf-8")
         began = time.monotonic()
         train = [
@@ -93,6 +91,13 @@ def served(pipeline: list[dict[str, Any]], settings: Settings) -> Iterator[tuple
             finally:
                 process.stdin.close()
                 process.wait(20)
+
+
+def _change(path: Path, before: str, after: str) -> None:
+    text = path.read_text("utf-8")
+    if before not in text:
+        raise RuntimeError(f"{path.name} no longer holds what was to be changed in the copy")
+    path.write_text(text.replace(before, after), "utf-8")
 
 
 def _started(command: list[Any], environment: dict[str, str]) -> "subprocess.Popen[bytes]":

@@ -107,8 +107,7 @@ class StrictProcessor(MessageProcessor):
         """One turn; raises DialogueCrashed, or whatever the understanding raised."""
         parsed = await self.parse_message(UserMessage(text, sender_id=sender))
         shares = {item["name"]: item["confidence"] for item in parsed["intent_ranking"]}
-        # Only our own classifier tells answers apart; others, as tools/pipelines.py measures them, do not.
-        reading = read(text, shares, parsed.get("answer_share", 0.0), state)
+        reading = read(text, shares, parsed["answer_share"], state)
         channel = Collector()
         known = _known(reading, metadata)
         tracker = self._tracker_before(sender, state, reading, known)

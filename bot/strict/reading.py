@@ -153,7 +153,7 @@ def _read_freely(text: str, intent: str, answer: float, state: State, opinion: t
     need, confidence, _ = opinion
     if state.slots.get("offered") and (reply := _reply_to_offer(bare(text))):
         return Reading("need", reply, *opinion)
-    if _goes_on(need, confidence, answer, state):
+    if _goes_on(need, intent, confidence, answer, state):
         return Reading("need", "talk_affirm", *opinion)
     doubtful = confidence < SURE_ENOUGH or not _intelligible(text)
     if need == "unclear" or (doubtful and need not in DANGERS and need != "talk"):
@@ -163,11 +163,13 @@ def _read_freely(text: str, intent: str, answer: float, state: State, opinion: t
     return Reading("need", intent, *opinion, fills_first=len(bare(text)) >= 6)
 
 
-def _goes_on(need: str, confidence: float, answer: float, state: State) -> bool:
+def _goes_on(need: str, intent: str, confidence: float, answer: float, state: State) -> bool:
     """Whether somebody who was offered a call back just tells more of it ("给我妈办，今年八十一"): that is a yes."""
     if not state.slots.get("offered") or answer < GOES_ON:
         return False
-    return need not in DANGERS and (need in ("talk", "unclear") or confidence < NEARLY_CERTAIN)
+    if need == "talk":
+        return intent in ("talk_affirm", "talk_smalltalk")
+    return need not in DANGERS | {"human"} and (need == "unclear" or confidence < NEARLY_CERTAIN)
 
 
 def _reply_to_offer(said: str) -> str | None:

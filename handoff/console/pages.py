@@ -147,7 +147,7 @@ class Console:
                 asdict(one) | {"at": clock_time(one.created_at)} for one in await self._questions.written()
             ],
             "due": self._questions.due(),
-            "told": request.query.get("told", ""),
+            "told": told if (told := request.query.get("told", "")).isdecimal() else "",
             "error": error,
             "failed": request.match_info.get("question"),
             "form": form or {},

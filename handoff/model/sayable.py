@@ -6,9 +6,7 @@ LONGEST = 40  # characters of a sentence; an old person has lost the beginning o
 
 _DIAGNOSES = re.compile(r"您(得|患)的是|您这(是|个是).{0,4}(病|炎|症)|应该(就)?是.{0,6}(病|炎|症|癌)")
 _DOSE = re.compile(r"[一二三四五六七八九十半两几\d]+(片(?!叶)|粒|毫克|毫升|支|颗|丸)")
-_SOOTHES = re.compile(
-    r"(?<!好)放心[，。！吧]|没事[，。！的]|没事儿|不要紧的病|不用去医院|不用看医生|不碍事|小毛病"
-)
+_SOOTHES = re.compile(r"(?<![好不])放心|没事|不要紧的病|不用去医院|不用看医生|不碍事|小毛病")
 _PROMISES = re.compile(
     r"(?<!不)(?<!不敢)保证(?!金)|(?<!不)一定能|肯定能|包您|准能|(?<!不)能领到|能报销\d|(?<!不)给您钱|马上就能好"
 )

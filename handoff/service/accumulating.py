@@ -29,7 +29,10 @@ class Accumulating:
         self._clock = clock
 
     async def weigh(self, session: AsyncSession, talk: Conversation, text: str, finding: Finding) -> Finding:
-        """The finding in the light of the person's last day; call it before the turn is added."""
+        """The finding in the light of the person's last day; call it before the turn is added.
+
+        text: as it will be stored, since its words may be shown as what raised the risk.
+        """
         if finding.risk.at_least(Risk.URGENT) or Risk(talk.risk).at_least(Risk.URGENT):
             return finding
         finding = await self._with_the_words_before(session, talk, text, finding)
@@ -40,8 +43,8 @@ class Accumulating:
     async def _with_the_words_before(
         self, session: AsyncSession, talk: Conversation, text: str, finding: Finding
     ) -> Finding:
-        """Danger that only shows in two utterances together is worth a person's attention the same day: of danger
-        told in two pieces of which neither is enough it finds a third, and it is wrong about 5 % of quiet pairs."""
+        """Danger that only shows in two utterances together is worth a person's attention the same day, not an alarm:
+        two quiet sentences about nothing sound like danger together more often than one does."""
         since = self._clock.now() - ONE_BREATH
         before = await session.scalar(
             select(Turn)

@@ -77,8 +77,10 @@ class Answering:
                 await self._effects.perform(turned, step)
             else:
                 turned.composed.say(step)
-        if answer.asks_about:
-            await self._effects.note_down(turned, answer.asks_about)
+        if answer.asks_about and (
+            answer.asks_about != asked_before or accepted.finding.risk.at_least(Risk.ATTENTION)
+        ):
+            await self._effects.note_down(turned, answer.asks_about, accepted.finding)
         await self._open_what_the_floor_demands(turned, need, accepted.finding, answer)
 
     def ask_about_danger(
@@ -116,7 +118,9 @@ class Answering:
     async def _is_answer_to_danger(self, turned: Turned, accepted: Accepted, answer: DialogueAnswer) -> bool:
         """People are on their way already, and this tells nothing new ("打了", "儿子在旁边", "没有人在身边")."""
         half_believed = answer_is_danger(answer) and answer.confidence < _SURE and not accepted.finding.kinds
-        goes_on = half_believed or answer.intent in _SAID_WHILE_WAITING
+        # A yes to an offer, or an answer to a form's question, is no such thing: it must be taken.
+        nothing_to_do = not answer.effects and not asked_about(turned.talk.dialogue)
+        goes_on = half_believed or (answer.intent in _SAID_WHILE_WAITING and nothing_to_do)
         if turned.talk.questions or not goes_on or not Risk(turned.talk.risk).at_least(Risk.URGENT):
             return False
         standing = await open_cases(turned.session, turned.talk.id)

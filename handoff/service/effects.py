@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from handoff.model.danger import Finding
 from handoff.model.nouns import Effect
 from handoff.model.triage import NEED_FLOOR
 from handoff.model.words import NEED_ZH, Need, Risk, Stage, highest
@@ -16,6 +17,7 @@ from handoff.store.tables import Case, Conversation, Question, Reply, Village, W
 
 SLOWEST, LOUDEST = 0.6, 2.0
 SLOT = 200
+"""Characters of the opening words that are kept with a case; as many as the dialogue keeps of an answer."""
 _NOT_TOLD = "没有说"
 """What the dialogue writes down for a question that was skipped."""
 
@@ -96,18 +98,17 @@ class Effects:
         case, new = await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
         await self.tell_number(turned, case, new or not await _has_heard_of(turned, case))
 
-    async def note_down(self, turned: Turned, need: Need) -> None:
-        """Open the case of what is still being asked about, without a word: who hangs up here is not lost."""
-        risk = highest(turned.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
-        case = await find_open(turned.session, turned.talk.id, need)
-        if case is None or risk.rank > Risk(case.risk).rank:
-            matter = Matter(need, risk, turn_id=turned.turn_id, slots={"what": turned.heard[:SLOT]})
-            await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
+    async def note_down(self, turned: Turned, need: Need, finding: Finding) -> None:
+        """Open the case of what is still being asked about, or add to it, without a word: who hangs up is not lost."""
+        risk = highest(finding.risk, NEED_FLOOR.get(need, Risk.ROUTINE))
+        slots = {"what": turned.heard[:SLOT]}
+        matter = Matter(need, risk, finding.kinds, finding.why, turned.turn_id, slots)
+        await self._desk.open_or_raise(turned.session, turned.talk, matter, turned.changes)
 
     async def forget(self, turned: Turned, need: Need) -> None:
-        """Take back what was only being asked about, unless it is danger or the person was told its number."""
+        """Take back what was only being asked about; not what deserves attention, nor what has a number they heard."""
         case = await find_open(turned.session, turned.talk.id, need)
-        if case is None or Risk(case.risk).at_least(Risk.URGENT) or await _has_heard_of(turned, case):
+        if case is None or Risk(case.risk).at_least(Risk.ATTENTION) or await _has_heard_of(turned, case):
             return
         self._withdraw_case(turned, case)
 
@@ -250,8 +251,8 @@ class Effects:
 
 async def _has_heard_of(turned: Turned, case: Case) -> bool:
     """Whether the person was told the case's number."""
-    replies = await turned.session.scalars(select(Reply).where(Reply.conversation_id == turned.talk.id))
-    return any(reply.shown.get("number") == case.number for reply in replies)
+    shown = await turned.session.scalars(select(Reply.shown).where(Reply.conversation_id == turned.talk.id))
+    return any(one.get("number") == case.number for one in shown)
 
 
 def _slots(effect: Effect) -> dict[str, str]:

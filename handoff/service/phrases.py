@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from handoff.model.errors import HandoffError
-from handoff.model.words import DangerKind, Risk
+from handoff.model.words import DangerKind, Need, Risk
 
 
 class PhrasesError(HandoffError):
@@ -39,6 +39,7 @@ class Phrases:
         self._table = table
         for kind in DangerKind:
             self._check_danger(kind)
+        self._check_usually()
 
     @classmethod
     def load(cls, path: Path) -> "Phrases":
@@ -103,6 +104,13 @@ class Phrases:
                     self.question(key)
         except (KeyError, TypeError, ValueError) as error:
             raise PhrasesError("bad_phrases", f"语句文件里 danger.{kind.value} 不完整：{error}") from error
+
+    def _check_usually(self) -> None:
+        table = self._table.get("usually")
+        if not isinstance(table, dict) or not all(
+            need in list(Need) and wordings and isinstance(wordings, list) for need, wordings in table.items()
+        ):
+            raise PhrasesError("bad_phrases", "语句文件里 usually 要按需求写，每种需求至少一句。")
 
 
 def _texts(node: Any) -> list[str]:

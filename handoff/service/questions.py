@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
@@ -99,12 +99,6 @@ class Questions:
                 for one, case in found
             ]
 
-    async def count(self) -> int:
-        """How many wait."""
-        async with self._store.read() as session:
-            waiting = select(func.count()).select_from(Question).where(Question.settled_at.is_(None))
-            return int(await session.scalar(waiting) or 0)
-
     async def written(self) -> list[Written]:
         """The answers of workers that are in use, the newest first."""
         async with self._store.read() as session:
@@ -135,26 +129,34 @@ class Questions:
         changes = Changes()
         async with self._store.write() as session:
             await _must_be_worker(session, worker_id)
-            question = await _must_wait(session, question_id)
-            now = self._clock.now()
+            need = (await _must_wait(session, question_id)).need
+            waiting = await _lock_waiting(session, need)
             answer = Answer(
-                need=question.need, asks=[ask], said=said, worker_id=worker_id, recheck_months=RECHECK_MONTHS,
-                created_at=now,
+                need=need, asks=[ask], said=said, worker_id=worker_id, recheck_months=RECHECK_MONTHS,
+                created_at=self._clock.now(),
             )  # fmt: skip
+            question = waiting.pop(question_id, None)
+            if question is None:
+                raise _settled()
             session.add(answer)
             await session.flush()
-            alike = [question, *await self._alike(session, question, _entry(answer))]
-            for one in alike:
-                await self._settle(session, one, worker_id, answer, changes)
+            only = Consulting([_entry(answer)])
+            alike = [one for one in waiting.values() if only.find(one.text, Need(need))]
+            told = [
+                await self._settle(session, one, worker_id, answer, changes) for one in (question, *alike)
+            ]
         await self._dispatch.announce(changes)
         await self.load()
-        return len(alike)
+        return sum(told)
 
     async def dismiss(self, question_id: int, worker_id: int) -> None:
         """It is no question for everyone; its case stays with people. Raises QuestionError."""
         async with self._store.write() as session:
             await _must_be_worker(session, worker_id)
-            question = await _must_wait(session, question_id)
+            need = (await _must_wait(session, question_id)).need
+            question = (await _lock_waiting(session, need)).get(question_id)
+            if question is None:
+                raise _settled()
             question.settled_by, question.settled_at = worker_id, self._clock.now()
 
     async def retire(self, answer_id: int, worker_id: int) -> None:
@@ -167,31 +169,23 @@ class Questions:
             answer.retired_at = self._clock.now()
         await self.load()
 
-    async def _alike(self, session: AsyncSession, question: Question, entry: Entry) -> list[Question]:
-        """The other open questions that the new answer answers too."""
-        others = await session.scalars(
-            select(Question).where(
-                Question.settled_at.is_(None), Question.need == question.need, Question.id != question.id
-            )
-        )
-        only = Consulting([entry])
-        return [one for one in others if only.find(one.text, entry.need)]
-
     async def _settle(
         self, session: AsyncSession, question: Question, worker_id: int, answer: Answer, changes: Changes
-    ) -> None:
+    ) -> bool:
+        """Whether the person who asked is told: not where their case is closed already."""
         now = self._clock.now()
         question.answer_id, question.settled_by, question.settled_at = answer.id, worker_id, now
         case = await session.get_one(Case, question.case_id)
         talk = await session.get_one(Conversation, case.conversation_id, with_for_update=True)
         if not Stage(case.stage).is_open:
-            return
+            return False
         words = self._phrases.say("answered_later", said="".join(answer.said))
         _, notice = await add_reply(session, talk, words, now, worker_id=worker_id)
         changes.notices.append(notice)
         changes.conversations.add(talk.id)
         self._desk.record(session, case, "answered_for_all", worker_id=worker_id)
         changes.case(case)
+        return True
 
 
 def _entry(row: Answer) -> Entry:
@@ -208,11 +202,24 @@ async def _must_be_worker(session: AsyncSession, worker_id: int) -> None:
         raise QuestionError("not_allowed", "这一页归社工看。")
 
 
+def _settled() -> QuestionError:
+    return QuestionError("settled", "这个问题已经有人处理了。")
+
+
 async def _must_wait(session: AsyncSession, question_id: int) -> Question:
-    question = await session.get(Question, question_id, with_for_update=True)
+    question = await session.get(Question, question_id)
     if question is None or question.settled_at is not None:
-        raise QuestionError("settled", "这个问题已经有人处理了。")
+        raise _settled()
     return question
+
+
+async def _lock_waiting(session: AsyncSession, need: str) -> dict[int, Question]:
+    """The open questions of a need by id, locked in this order by whoever settles any: two must not wait for each other."""
+    waiting = select(Question).where(Question.settled_at.is_(None), Question.need == need)
+    rows = await session.scalars(
+        waiting.order_by(Question.id).with_for_update().execution_options(populate_existing=True)
+    )
+    return {row.id: row for row in rows if row.settled_at is None}
 
 
 def _general(ask: str) -> str:

@@ -98,8 +98,9 @@ class Turns:
         try:
             async with self._store.write() as session:
                 talk = await conversation(session, utterance.conversation, lock=True)
-                finding = await self._accumulating.weigh(session, talk, utterance.text, finding)
-                turn = self._new_turn(talk, utterance, finding)
+                text = clean_text(utterance.text)[:MAX_TEXT]
+                finding = await self._accumulating.weigh(session, talk, text, finding)
+                turn = self._new_turn(talk, utterance, text, finding)
                 session.add(turn)
                 await session.flush()
                 outcome = await self._at_once(session, talk, turn, finding, changes)
@@ -117,9 +118,9 @@ class Turns:
         call = self._understander.danger_words(finding).call or "110"
         return StoreError(error.code, self._phrases.say("not_kept", call=call))
 
-    def _new_turn(self, talk: Conversation, utterance: Utterance, finding: Finding) -> Turn:
+    def _new_turn(self, talk: Conversation, utterance: Utterance, text: str, finding: Finding) -> Turn:
         return Turn(
-            conversation_id=talk.id, message_id=utterance.message_id, text=clean_text(utterance.text)[:MAX_TEXT],
+            conversation_id=talk.id, message_id=utterance.message_id, text=text,
             confidence=utterance.confidence, engine=utterance.engine, risk=finding.risk, kinds=[*finding.kinds], why=[*finding.why],
             state="received", received_at=self._clock.now(),
         )  # fmt: skip

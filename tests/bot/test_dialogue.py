@@ -101,6 +101,12 @@ def test_who_goes_on_telling_after_an_offer_has_taken_it(rasa: Rasa) -> None:
     ]
 
 
+@pytest.mark.parametrize("said", ["先不办了", "我自己去问，不麻烦你记", "改天再说吧", "再见", "别说了"])
+def test_who_turns_an_offer_down_in_other_words_has_not_taken_it(rasa: Rasa, said: str) -> None:
+    offered = rasa.turn("高龄补贴怎么申请", answers={"benefits": "offer"})
+    assert not any(effect["name"] == "open_case" for effect in effects(rasa.turn(said, offered["state"])))
+
+
 def test_an_offer_can_be_refused_and_is_then_forgotten(rasa: Rasa) -> None:
     offered = rasa.turn(MATTERS["papers"], answers={"papers": "offer"})
     refused = rasa.turn("不用了", offered["state"])

@@ -18,6 +18,7 @@ def test_a_line_is_short_and_plain_and_keeps_to_the_rules_of_care(name: str, tex
     plain = text.replace("{quote}", "这件事")
     assert fault(plain) is None, name
     assert len(sentences(plain)) <= 4, name
+    assert "?" not in plain
     assert not any(ch.isdigit() for ch in plain), f"{name}: numbers are written as spoken"
 
 

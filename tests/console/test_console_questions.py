@@ -44,6 +44,11 @@ async def test_a_question_of_one_family_is_put_aside(county: County, web: Pages)
         assert again.status == 409 and "已经有人处理" in again.text
 
 
+async def test_an_address_puts_no_words_on_the_page(county: County, web: Pages) -> None:
+    async with web.browser(LIN) as lin:
+        assert "请打" not in (await lin.get("/console/questions?told=请打13800000000")).text
+
+
 async def test_a_volunteer_is_sent_away(county: County, web: Pages) -> None:
     await _asked(county)
     async with web.browser(FANG) as fang:

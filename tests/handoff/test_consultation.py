@@ -1,11 +1,12 @@
 """What the knowledge base answers, what it can't, and how a worker answers it once for everyone."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from cast import FANG, LIN
+from cast import FANG, LIN, ZHOU
 from county import County
 from strict_double import answer, effect
 
@@ -170,6 +171,19 @@ async def test_of_two_who_answer_one_wins(county: County) -> None:
         await county.domain.questions.answer(one.id, county.id_of(LIN), ODD, TOLD)
 
 
+async def test_two_who_answer_questions_alike_at_once_do_not_wait_for_each_other(county: County) -> None:
+    await _ask(county, await county.begin(), "井盖", what=ODD)
+    await _ask(county, await county.begin(), "井盖二", what=LIKE_ODD)
+    first, second = await county.domain.questions.waiting(county.id_of(LIN))
+    done = await asyncio.gather(
+        county.domain.questions.answer(first.id, county.id_of(LIN), ODD, TOLD),
+        county.domain.questions.answer(second.id, county.id_of(ZHOU), LIKE_ODD, TOLD),
+        return_exceptions=True,
+    )
+    assert [one for one in done if one == 2] == [2]
+    assert [type(one) for one in done if one != 2] == [QuestionError]
+
+
 async def test_a_volunteer_neither_sees_nor_answers(county: County) -> None:
     await _ask(county, await county.begin(), "井盖", what=ODD)
     (one,) = await county.domain.questions.waiting(county.id_of(LIN))
@@ -186,5 +200,5 @@ async def test_whose_case_is_closed_is_not_spoken_to_again(county: County) -> No
     await county.domain.casework.close(case.id, county.id_of(LIN), Stage.CLOSED, "办好了")
     before = len(await county.replies(token))
     (one,) = await county.domain.questions.waiting(county.id_of(LIN))
-    await county.domain.questions.answer(one.id, county.id_of(LIN), ODD, TOLD)
+    assert await county.domain.questions.answer(one.id, county.id_of(LIN), ODD, TOLD) == 0
     assert len(await county.replies(token)) == before

@@ -32,6 +32,33 @@ async def test_one_question_a_turn_until_all_are_asked(county: County) -> None:
     assert "陪着您" in heard[4]
 
 
+async def test_a_yes_to_an_offer_and_an_answer_to_a_form_are_taken_while_help_is_on_the_way(
+    county: County,
+) -> None:
+    token = await county.begin()
+    county.rasa.otherwise = answer("嗯。", need="talk", intent="talk_affirm")
+    for text in (VEILED, "是的", "不好说", "就我一个"):
+        await county.say(token, text)
+    offered = {"v": 2, "loop": None, "missed": 0, "slots": {"offered": "papers"}}
+    county.rasa.script["问个证"] = answer("要记下来吗？", need="papers", intent="papers", state=offered)
+    county.rasa.script["要得"] = answer(
+        "好，记下来了。", effect("open_case", need="papers"), need="talk", intent="talk_affirm"
+    )
+    await county.say(token, "问个证")
+    assert "记下来了" in await _said(county, token, "要得")
+    assert "papers" in {case.need for case in await county.cases(token)}
+    asking = {
+        "v": 2,
+        "loop": "health_form",
+        "missed": 0,
+        "slots": {"need": "health", "requested_slot": "health_near"},
+    }
+    county.rasa.script["牙疼"] = answer("有没有人陪您？", need="health", intent="health", state=asking)
+    county.rasa.script["有的"] = answer("好，我记下了。", need="talk", intent="talk_affirm")
+    await county.say(token, "牙疼")
+    assert "记下了" in await _said(county, token, "有的")
+
+
 async def test_what_was_said_plainly_is_not_asked(county: County) -> None:
     heard = await _said(county, await county.begin(), DARK)
     assert PLAINLY not in heard and MEANS in heard

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from cast import LIN
-from county import County
+from county import County, Pages
 
 from handoff.model.words import DangerKind, Risk
 from handoff.store.tables import Case, Conversation, Person
@@ -113,3 +113,25 @@ async def test_what_is_only_danger_in_two_pieces_is_seen_by_a_person_the_same_da
         await county.say(token, text)
     assert await _risk(county, token) == Risk.ATTENTION
     assert await county.cases(token)
+
+
+async def test_what_is_seen_in_two_pieces_can_be_stored_and_shown_whatever_signs_are_in_it(
+    county: County, web: Pages
+) -> None:
+    screen = county.domain.understander.screen
+    first, second = next(
+        (a, b)
+        for a in CANDIDATES
+        for b in CANDIDATES
+        if a != b
+        and not screen.screen(a).risk.at_least(Risk.ATTENTION)
+        and not screen.screen(b).risk.at_least(Risk.ATTENTION)
+        and screen.screen(f"{a}，{b}").risk.at_least(Risk.URGENT)
+    )
+    token = await county.begin()
+    await county.say(token, first)
+    await county.say(token, second[:2] + "\ud800\x00" + second[2:])
+    (case,) = await county.cases(token)
+    assert not any("\ud800" in why or "\x00" in why for why in case.why)
+    async with web.browser(LIN) as lin:
+        assert (await lin.get(f"/console/cases/{case.id}")).status == 200

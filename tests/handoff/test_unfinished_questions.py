@@ -55,6 +55,39 @@ async def test_taking_it_back_in_the_middle_withdraws_it(county: County) -> None
     assert (await county.case(token)).stage == Stage.WITHDRAWN
 
 
+async def _asked_with_a_worry(county: County, token: str) -> str:
+    screen = county.domain.understander.screen
+    worry = next(
+        text
+        for text in ("胸口有点不得劲", "屋里有股味道，头有点闷", "柜子里那瓶药还在不在", "往后不用惦记我了", "手机上叫我报个号")
+        if screen.screen(text).risk is Risk.ATTENTION
+    )  # fmt: skip
+    county.rasa.script[worry] = answer("多久了？", need="home", intent="home", state=ASKING)
+    await county.say(token, worry)
+    return worry
+
+
+async def test_what_deserves_attention_is_not_taken_back_with_the_questions(county: County) -> None:
+    token = await county.begin()
+    worry = await _asked_with_a_worry(county, token)
+    county.rasa.script["算了"] = answer("好，那就不办了。", need="talk", intent="talk_cancel")
+    await county.say(token, "算了")
+    # The words before and these may sound like danger together, and then have a case of their own besides.
+    case = next(case for case in await county.cases(token) if case.need == "home")
+    assert (case.risk, case.stage) == (Risk.ATTENTION, Stage.INTAKE)
+    finding = county.domain.understander.screen.screen(worry)
+    assert (tuple(case.kinds), tuple(case.why)) == (finding.kinds, finding.why)
+
+
+async def test_a_second_matter_of_the_same_need_is_added_before_it_is_asked_about(county: County) -> None:
+    token = await county.begin()
+    county.rasa.script["灯坏了"] = answer(effect("open_case", need="home"), need="home")
+    await county.say(token, "灯坏了")
+    await _asked(county, token)
+    last = (await county.events(await county.case(token)))[-1]
+    assert (last.kind, last.content["slots"]) == ("added", {"what": LEAKS})
+
+
 async def test_another_subject_leaves_it_with_people(county: County) -> None:
     token = await county.begin()
     await _asked(county, token)

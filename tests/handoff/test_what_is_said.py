@@ -75,6 +75,13 @@ def test_every_risk_stage_and_need_can_be_spoken_of() -> None:
     assert len(Need) == 23
 
 
+@pytest.mark.parametrize("usually", [None, [], {"weather": ["晴。"]}, {"home": []}, {"home": "修。"}])
+def test_what_usually_holds_is_checked_at_the_start(usually: object) -> None:
+    table = yaml.safe_load((NLU_DATA / "phrases.yaml").read_text("utf-8"))
+    with pytest.raises(PhrasesError, match="usually"):
+        Phrases(table | {"usually": usually})
+
+
 def test_a_broken_file_is_named(tmp_path: Path) -> None:
     bad = tmp_path / "phrases.yaml"
     bad.write_text("danger: {suicide: {}}", "utf-8")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from connectors.screens import DIALECT, danger_screen
+from connectors.errors import ConnectorError
+from connectors.screens import DIALECT, danger_screen, load_dialect
 from handoff.language.dialect import COLUMNS, Dialect, DialectError
 from handoff.model.words import Risk
 
@@ -70,6 +71,11 @@ def test_any_text_can_be_put_into_mandarin(text: str) -> None:
 def test_a_malformed_table_is_named(tmp_path: Path, row: str, named: str) -> None:
     with pytest.raises(DialectError, match=named):
         Dialect.load(_table(tmp_path, row))
+
+
+def test_a_service_that_cannot_read_it_says_so_plainly(tmp_path: Path) -> None:
+    with pytest.raises(ConnectorError, match="第 2 行"):
+        load_dialect(_table(tmp_path, "脑壳|脑袋"))
 
 
 def test_no_table_at_all_is_an_error(tmp_path: Path) -> None:
