@@ -23,6 +23,7 @@ HEARING_RATE = 16000
 
 # Playlists and scripts (HLS, concat, SDP…) make FFmpeg open other files and addresses: only plain containers.
 _FORMATS = "wav,w64,mp3,amr,amrnb,amrwb,ogg,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,flac,aac,aiff,caf,asf,au,avi,mpegts"
+_FEWEST_FRAMES, _SHORTEST_FRAME = 10, 10  # a fifth of a second; bytes
 _OPTIONS = {"format_whitelist": _FORMATS, "protocol_whitelist": "pipe"}
 
 
@@ -49,6 +50,9 @@ class Sound:
 def decode(source: bytes | Path, *, limit_s: float = 120.0) -> Sound:
     """Any common recording (WAV, MP3, AMR, Speex, Opus, M4A…) as 16 kHz mono; what a cut-short file still holds.
 
+    Speex also without a container, each frame behind a byte that says how long it is, as WeChat hands it over
+    (audio/x-speex-with-header-byte; rate=16000): FFmpeg would take that for something else.
+
     Raises VoiceError: empty_audio, not_audio, too_long (more than `limit_s` seconds; at most that much is
     ever decoded).
     """
@@ -56,7 +60,35 @@ def decode(source: bytes | Path, *, limit_s: float = 120.0) -> Sound:
         return _decode_path(source, limit_s)
     if not source:
         raise VoiceError("empty_audio", "录音是空的，请重新录一遍。")
+    if frames := _bare_speex(source):
+        blocks = _collect(_speex_blocks(frames), limit_s)
+        return from_pcm16(b"".join(blocks), HEARING_RATE)
     return _decode_file(io.BytesIO(source), limit_s)
+
+
+def _bare_speex(data: bytes) -> list[bytes]:
+    """The frames behind their length bytes, a last one that is cut short left out; empty where it is no such thing.
+
+    WeChat's frames are all of one length, which no container's bytes would repeat from end to end.
+    """
+    step = data[0] + 1
+    frames = [data[at + 1 : at + step] for at in range(0, len(data) - step + 1, step)]
+    is_bare = len(frames) >= _FEWEST_FRAMES and all(byte == data[0] for byte in data[::step])
+    return frames if is_bare and data[0] >= _SHORTEST_FRAME else []
+
+
+def _speex_blocks(frames: list[bytes]) -> Iterator[bytes]:
+    """16-bit PCM at 16 kHz, until the end or the first damage."""
+    decoder: Any = av.CodecContext.create("speex", "r")
+    decoder.sample_rate, decoder.layout = HEARING_RATE, "mono"
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=HEARING_RATE)
+    try:
+        for frame in frames:
+            for heard in decoder.decode(av.Packet(frame)):
+                for piece in resampler.resample(heard):
+                    yield piece.to_ndarray().tobytes()
+    except (av.FFmpegError, ValueError, EOFError):
+        return  # what came before the damage is worth hearing
 
 
 def _decode_path(path: Path, limit_s: float) -> Sound:
@@ -133,6 +165,22 @@ def to_wav(sound: Sound) -> bytes:
         file.setframerate(sound.rate)
         file.writeframes(to_pcm16(sound))
     return buffer.getvalue()
+
+
+def to_mp3(sound: Sound) -> bytes:
+    """The sound as MP3 (mono, 24 kHz, 48 kbit/s: a minute is 360 kB)."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp3") as container:
+        stream = container.add_stream("libmp3lame", rate=24000)
+        stream.bit_rate, stream.layout = 48_000, "mono"
+        block = np.frombuffer(to_pcm16(Sound(sound.at(24000).samples, 24000)), dtype="<i2")[None, :]
+        frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+        frame.sample_rate = 24000
+        resampler = av.AudioResampler(format=stream.format, layout="mono", rate=24000)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return out.getvalue()
 
 
 def from_wav(data: bytes) -> Sound:

@@ -274,7 +274,27 @@ VOSK_KO = Model(
     group="test",
 )
 
-TABLE: tuple[Model, ...] = (KOKORO_ZH, WHISPER_BASE, VOSK_SMALL_CN, VOSK_CN, VOSK_KO)
+SMART_TURN = Model(
+    name="smart-turn",
+    purpose="电话：听一句话说完了没有（Smart Turn v3.2）",
+    licence="BSD-2-Clause",
+    folder="smart-turn",
+    files=(
+        ModelFile(
+            "smart-turn-v3.2-cpu.onnx",
+            "2bb026316b14a660486a75b1733cd3fbab8c2fd0314dc9af7be49f8cca967e4f",
+            8679182,
+        ),
+    ),
+    sources=(
+        HubFiles("pipecat-ai/smart-turn-v3", ("smart-turn-v3.2-cpu.onnx",)),
+        WheelTree("pipecat-ai==1.14.0", "pipecat/audio/turn/smart_turn/data", ("smart-turn-v3.2-cpu.onnx",)),
+    ),
+    megabytes=9,
+    group="wanted",
+)
+
+TABLE: tuple[Model, ...] = (KOKORO_ZH, WHISPER_BASE, VOSK_SMALL_CN, VOSK_CN, SMART_TURN, VOSK_KO)
 
 REQUIRED = tuple(model.name for model in TABLE if model.group == "required")
 WANTED = tuple(model.name for model in TABLE if model.group == "wanted")

@@ -100,11 +100,23 @@ class Speaker:
                 if not self._cached(sentence, speed).is_file():
                     self._keep(self._cached(sentence, speed), self._render(sentence, speed))
 
+    def prepared(self, sentence: str, *, speed: float = 1.0, volume: float = 1.0) -> Sound | None:
+        """The sentence from the cache, at once; None where it was not rendered ahead."""
+        sound = self._kept(sentence, speed)
+        return sound and Sound(_louder(sound.samples, volume), sound.rate)
+
+    def is_prepared(self, sentence: str, *, speed: float = 1.0) -> bool:
+        """Whether it lies in the cache."""
+        return self._cached(sentence, speed).is_file()
+
     def _sentence(self, sentence: str, speed: float) -> Sound:
+        return self._kept(sentence, speed) or self._render(sentence, speed)
+
+    def _kept(self, sentence: str, speed: float) -> Sound | None:
         try:
             return from_wav(self._cached(sentence, speed).read_bytes())
         except (OSError, VoiceError):  # not prepared, or cut short on disk
-            return self._render(sentence, speed)
+            return None
 
     def _cached(self, sentence: str, speed: float) -> Path:
         key = "\0".join((self._name, self._voice, f"{speed:.2f}", sentence))

@@ -4,6 +4,7 @@ import re
 
 _LONGEST = 60
 """characters in one go: longer, and the first sound comes late"""
+_LEAST_CLAUSE = 4
 _ENDS = re.compile(r"(?<=[。！？!?；;…\n])(?![。！？!?；;…”’」』）)\n])|(?<=[。！？!?…][”’」』）)])")
 _COMMAS = re.compile(r"(?<=[，,、：:])")
 _SAYABLE = re.compile(r"[\u3400-\u9fffA-Za-z0-9]")
@@ -50,6 +51,14 @@ def _shortened(sentence: str) -> list[str]:
             pieces.append("")
         pieces[-1] += clause
     return [piece[at : at + _LONGEST] for piece in pieces for at in range(0, len(piece), _LONGEST)]
+
+
+def first_clause(sentence: str) -> list[str]:
+    """The sentence parted after its first clause that says something: rendered sooner, where a sound is waited for."""
+    head, *rest = _COMMAS.split(sentence)
+    while rest and len(head) < _LEAST_CLAUSE:
+        head += rest.pop(0)
+    return [head, "".join(rest)] if rest else [sentence]
 
 
 def spoken_digits(digits: str) -> str:

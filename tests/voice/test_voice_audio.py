@@ -2,10 +2,12 @@
 
 import io
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from speex import bare_speex, speex
 from voice_helpers import encoded, tone
 
 from voice.audio import (
@@ -15,6 +17,7 @@ from voice.audio import (
     from_wav,
     has_speech,
     save_wav,
+    to_mp3,
     to_pcm16,
     to_wav,
     trim_to_speech,
@@ -41,6 +44,31 @@ def test_every_common_format_is_heard_at_16_khz(container: str, codec: str, rate
     assert heard.samples.dtype == np.float32 and heard.samples.ndim == 1
     assert heard.seconds == pytest.approx(2.0, abs=0.15)
     assert np.abs(heard.samples).max() > 0.1
+
+
+@pytest.mark.parametrize("form", [speex, bare_speex], ids=["in Ogg", "bare, as WeChat hands it over"])
+def test_speex_is_heard(form: Callable[[Sound], bytes]) -> None:
+    heard = decode(form(tone(2.0)))
+    assert heard.rate == 16000 and heard.seconds == pytest.approx(2.0, abs=0.15)
+    loudest = np.abs(np.fft.rfft(heard.samples[4000:20000])).argmax()
+    wanted = np.abs(np.fft.rfft(tone(2.0).at(16000).samples[4000:20000])).argmax()
+    assert abs(int(loudest) - int(wanted)) <= 2
+
+
+def test_bare_speex_cut_short_or_far_too_long_is_met_like_any_other() -> None:
+    whole = bare_speex(tone(4.0))
+    assert 1.8 < decode(whole[: len(whole) // 2]).seconds < 2.2
+    with pytest.raises(VoiceError) as caught:
+        decode(whole * 40)
+    assert caught.value.code == "too_long"
+
+
+@pytest.mark.parametrize("body", [bytes([70]) * 5000, bytes(5000), bytes([70]) + bytes(70)])
+def test_what_only_looks_like_speex_breaks_nothing(body: bytes) -> None:
+    try:
+        assert decode(body).seconds < 10
+    except VoiceError as error:
+        assert error.code == "not_audio"
 
 
 def test_stereo_becomes_mono(tmp_path: Path) -> None:
@@ -158,3 +186,11 @@ def test_nobody_speaks_in_silence_or_noise(level: float) -> None:
 
 def test_nobody_speaks_in_no_sound_at_all() -> None:
     assert not has_speech(Sound(np.zeros(0, dtype=np.float32), 8000))
+
+
+def test_mp3_is_a_minute_in_less_than_what_wechat_takes() -> None:
+    sound = Sound((np.sin(np.arange(24000 * 60) / 20) / 3).astype(np.float32), 24000)
+    data = to_mp3(sound)
+    assert data[:3] == b"ID3"
+    assert len(data) < 2 * 1024 * 1024
+    assert abs(decode(data).seconds - 60) < 0.2

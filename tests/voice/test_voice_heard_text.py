@@ -2,7 +2,7 @@
 
 import pytest
 
-from voice.heard_text import is_invented, tidy, without_stutter
+from voice.heard_text import finished, is_invented, tidy, without_stutter
 
 PROMPT = "以下是老人说的普通话，常说医保、低保、吃药、头晕。"
 
@@ -63,3 +63,20 @@ def test_faster_than_any_mouth_is_invented() -> None:
 def test_a_call_for_help_repeated_stays_audible() -> None:
     assert without_stutter("快来救命救命救命救命救命") == ("快来救命救命", True)
     assert without_stutter("头很痛") == ("头很痛", False)
+
+
+@pytest.mark.parametrize(
+    ("text", "voiced_s", "at_least", "at_most"),
+    [
+        ("降压药吃完了，村里买不到", 2.4, 1.0, 1.0),
+        ("降压药吃完了，村里买不到", 4.5, 0.0, 0.0),  # taking their time: a pause is no end
+        ("我家老头子昨天晚上然后", 2.0, 0.0, 0.0),
+        ("屋顶漏雨了以后", 1.5, 0.0, 0.0),
+        ("是", 0.4, 1.0, 1.0),
+        ("要", 0.9, 1.0, 1.0),
+        ("", 2.0, 1.0, 1.0),
+        ("我想请人来看一看", 2.2, 0.3, 0.7),
+    ],
+)
+def test_words_tell_whether_they_are_all(text: str, voiced_s: float, at_least: float, at_most: float) -> None:
+    assert at_least <= finished(text, voiced_s) <= at_most

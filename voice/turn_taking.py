@@ -1,0 +1,280 @@
+"""Whose turn it is, with people who speak slowly: decided by the sound that came in, never by a clock on the wall.
+
+Old people pause for two seconds in the middle of a sentence, and nobody waits two seconds after every "好". So a pause
+is the end of a turn after a time that depends on how finished the words sound and on how long this person's own pauses
+were before. While it waits, the words so far may be read already (`Paused`); whoever goes on throws that away
+(`WentOn`), so that patience costs little. Being patient and being hard to interrupt are two things: while the
+assistant speaks, it takes more than a cough to stop it (`Began` comes later then).
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from voice.audio import HEARING_RATE, Samples
+
+WINDOW = 512
+"""Samples that are judged at once: 32 ms."""
+WINDOW_S = WINDOW / HEARING_RATE
+_SPEECH, _STILL_SPEECH = 0.4, 0.25
+"""From the first on a window is speech; what is speech already ends below the second. On a telephone line the model is
+less sure than on a microphone (0.5–0.8 inside words, 0.2–0.4 on a bad line)."""
+_BEFORE_S, _KEPT_S = 0.3, 2.0
+"""So much of the sound before the first word belongs to it, since soft beginnings are missed; and so much is kept to
+look for that first word in."""
+_GAP_S = 0.3
+"""A gap as short as this does not part the first word from what made it certain that somebody speaks."""
+_SHORT_PAUSE_S = 0.26
+_LONGEST_S = 90.0
+"""Whoever speaks longer is answered in between; no recogniser and no dialogue takes more at once."""
+_LEAST, _MOST = 0.5, 3.5
+"""Bounds of what may be learned, in seconds."""
+_LEARN_FROM = 4
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a pause of one person may last before it is the end, in seconds."""
+
+    finished_s: float = 0.6
+    """after what sounds finished"""
+    unfinished_s: float = 2.2
+    """after what sounds as if it went on"""
+
+    def wait(self, finished: float) -> float:
+        """The wait after words that are finished with this probability (0 to 1)."""
+        share = min(max(finished, 0.0), 1.0)
+        return self.unfinished_s + (self.finished_s - self.unfinished_s) * share
+
+    def learned(self, pauses: Sequence[float]) -> "Patience":
+        """From the pauses after which the person went on; the more they were, the more they count."""
+        if not pauses:
+            return self
+        long = float(np.quantile(np.asarray(pauses), 0.9))
+        weight = min(len(pauses), _LEARN_FROM) / _LEARN_FROM
+        unfinished = self.unfinished_s + (long + 0.5 - self.unfinished_s) * weight
+        finished = self.finished_s + (0.5 * long + 0.2 - self.finished_s) * weight
+        return Patience(min(max(finished, _LEAST), 1.5), min(max(unfinished, 1.2), _MOST))
+
+
+@dataclass(frozen=True)
+class Interruptible:
+    """What counts as the beginning of speech: so many windows of speech among the last so many."""
+
+    windows: int
+    among: int
+    above: float = _SPEECH
+
+
+WHILE_QUIET = Interruptible(windows=4, among=6)
+WHILE_SPEAKING = Interruptible(windows=6, among=8, above=0.45)
+"""A cough or a door is over by then; 0.19–0.26 s of a voice is not yet a word lost."""
+
+
+@dataclass(frozen=True)
+class Began:
+    """Somebody speaks. at: seconds of sound since the beginning of the call, here and below."""
+
+    at: float
+
+
+@dataclass(frozen=True)
+class Paused:
+    """A first short pause: the words so far can be read already. speech: 16 kHz mono; voiced_s: how much was voice."""
+
+    at: float
+    speech: Samples = field(repr=False)
+    voiced_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class WentOn:
+    """The pause was none; what was read of it is to be thrown away. pause_s: how long it was."""
+
+    at: float
+    pause_s: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The turn is over. speech: all of it, 16 kHz mono; pause_s: the wait since the last word; same_as_paused: nothing
+    was said since the last `Paused`, so that what was read of that is what was said; voiced_s: how much was voice."""
+
+    at: float
+    speech: Samples = field(repr=False)
+    pause_s: float = 0.0
+    same_as_paused: bool = True
+    voiced_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """Nobody has spoken for so long since the last turn, or since somebody last began to wait for words."""
+
+    at: float
+    seconds: float
+
+
+Event = Began | Paused | WentOn | Ended | Quiet
+
+
+class TurnTaker:
+    """Takes sound as it comes and says what happened. One for a call; not for several threads at once."""
+
+    def __init__(
+        self,
+        activity: Callable[[Samples], float],
+        finished: Callable[[Samples], float],
+        patience: Patience | None = None,
+        *,
+        quiet_after: Sequence[float] = (8.0, 16.0, 30.0),
+    ) -> None:
+        """`activity`: how much one window sounds like speech, 0 to 1; `finished`: how much the words so far sound as
+        if they were all, 0 to 1, asked once at each short pause; `quiet_after`: seconds of `Quiet`, in order."""
+        self._activity = activity
+        self._finished = finished
+        self._first = patience or Patience()
+        self._quiet_after = tuple(quiet_after)
+        self._rest: Samples = np.zeros(0, np.float32)
+        self._heard = 0
+        self._last: deque[float] = deque(maxlen=max(WHILE_QUIET.among, WHILE_SPEAKING.among))
+        self._before: deque[tuple[Samples, float]] = deque(maxlen=round(_KEPT_S / WINDOW_S))
+        self._speech: list[Samples] = []
+        self._pause = 0
+        self._wait_s = 0.0
+        self._sounds_finished = 0.0
+        self._words_awaited = False
+        self._voiced = 0
+        self._paused = False
+        self._waiting_since = 0
+        self._quiets = 0
+        self.assistant_speaks = False
+        """Set while the assistant's voice is heard: it is then harder to interrupt, and nobody is waited for."""
+        self.pauses: list[float] = []
+        """Pauses of this call after which the person went on, in seconds: what their patience is learned from."""
+
+    @property
+    def patience(self) -> Patience:
+        """What was given, and what was learned since."""
+        return self._first.learned(self.pauses)
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether somebody is in the middle of a turn."""
+        return bool(self._speech)
+
+    @property
+    def at(self) -> float:
+        """Seconds of sound so far."""
+        return self._heard * WINDOW_S
+
+    @property
+    def pause_s(self) -> float:
+        """How long the present pause within a turn has lasted; 0 while the voice sounds."""
+        return self._pause * WINDOW_S
+
+    def wait_anew(self) -> None:
+        """The silence counts from now: the assistant has just finished speaking."""
+        self._waiting_since, self._quiets = self._heard, 0
+
+    def await_words(self) -> None:
+        """The words of this pause are being read: before they are known nothing can be answered, so it may go on."""
+        self._words_awaited = True
+
+    def weigh_words(self, finished: float) -> None:
+        """How finished the words so far are, 0 to 1: the less finished of sound and words decides the wait."""
+        self._words_awaited = False
+        self._wait_s = self.patience.wait(min(self._sounds_finished, finished))
+
+    def feed(self, samples: Samples) -> list[Event]:
+        """Take sound (16 kHz mono, −1 to 1, any length) and say what happened in it."""
+        sound = np.concatenate([self._rest, samples])
+        whole = len(sound) // WINDOW * WINDOW
+        self._rest = sound[whole:]
+        events: list[Event] = []
+        for start in range(0, whole, WINDOW):
+            events += self._window(sound[start : start + WINDOW])
+        return events
+
+    def end(self) -> list[Event]:
+        """The line is gone: what was being said is a turn all the same."""
+        if not self._speech:
+            return []
+        return [self._close()]
+
+    def _window(self, window: Samples) -> list[Event]:
+        self._heard += 1
+        share = self._activity(window)
+        self._last.append(share)
+        if not self._speech:
+            return self._while_quiet(window, share)
+        self._speech.append(window)
+        if share >= (_SPEECH if self._pause else _STILL_SPEECH):
+            return self._spoken()
+        self._pause += 1
+        return self._in_pause()
+
+    def _while_quiet(self, window: Samples, share: float) -> list[Event]:
+        self._before.append((window, share))
+        bar = WHILE_SPEAKING if self.assistant_speaks else WHILE_QUIET
+        recent = list(self._last)[-bar.among :]
+        if sum(share >= bar.above for share in recent) >= bar.windows:
+            self._speech = self._from_the_first_word()
+            self._before.clear()
+            self._pause, self._paused, self._voiced = 0, False, bar.windows
+            return [Began(self.at)]
+        return self._nobody_speaks()
+
+    def _from_the_first_word(self) -> list[Samples]:
+        """What was kept, from where the voice began: a voice that has to be certain first would lose words."""
+        first = at = len(self._before) - 1
+        while at >= 0 and (first - at) * WINDOW_S <= _GAP_S:
+            if self._before[at][1] >= _STILL_SPEECH:
+                first = at
+            at -= 1
+        start = max(0, first - round(_BEFORE_S / WINDOW_S))
+        return [window for window, _ in [*self._before][start:]]
+
+    def _nobody_speaks(self) -> list[Event]:
+        if self.assistant_speaks or self._quiets >= len(self._quiet_after):
+            return []
+        silent = (self._heard - self._waiting_since) * WINDOW_S
+        if silent < self._quiet_after[self._quiets]:
+            return []
+        self._quiets += 1
+        return [Quiet(self.at, silent)]
+
+    def _spoken(self) -> list[Event]:
+        pause, self._pause = self._pause * WINDOW_S, 0
+        self._voiced += 1
+        if len(self._speech) * WINDOW_S >= _LONGEST_S:
+            return [self._close(same=False)]
+        if not self._paused:
+            return []
+        self._paused = False
+        self.pauses.append(pause)
+        return [WentOn(self.at, pause)]
+
+    def _in_pause(self) -> list[Event]:
+        silent = self._pause * WINDOW_S
+        if not self._paused and silent >= _SHORT_PAUSE_S:
+            self._paused = True
+            speech = np.concatenate(self._speech)
+            self._words_awaited = False
+            self._sounds_finished = self._finished(speech)
+            self._wait_s = max(self.patience.wait(self._sounds_finished), silent)
+            return [Paused(self.at, speech, self._voiced * WINDOW_S)]
+        wait = self.patience.unfinished_s if self._words_awaited else self._wait_s
+        if self._paused and silent >= wait:
+            return [self._close()]
+        return []
+
+    def _close(self, *, same: bool = True) -> Ended:
+        speech, silent = np.concatenate(self._speech), self._pause * WINDOW_S
+        same = same and self._paused
+        self._speech, self._pause, self._paused = [], 0, False
+        self._last.clear()
+        self.wait_anew()
+        return Ended(self.at, speech, silent, same, self._voiced * WINDOW_S)
