@@ -1,0 +1,134 @@
+"""A call's sound as a `Line`: what the wire carries on one side, 16 kHz for us on the other."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import soxr
+
+from voice.audio import HEARING_RATE, Samples, Sound, from_pcm16, to_pcm16
+
+_STEP_S = 0.02
+_AHEAD_S = 0.2
+"""So much is given to the wire ahead of time: enough for a busy loop, and soon silent."""
+_NOTHING_S = 0.4
+"""Where nothing at all comes for so long, silence is heard: some telephones send none, and a dead line must not keep
+what was said last from being answered."""
+_LOST_S = 5.0
+_BYTES = 2
+
+
+class SipLine:
+    """The sound of one call, both ways."""
+
+    def __init__(self, call: Any) -> None:
+        self._call = call
+        self._audio = call.audio
+        self._rate = 8000
+        self._unsaid = bytearray()
+        self._to_us: soxr.ResampleStream | None = None
+        self._feeding: asyncio.Task[None] | None = None
+        self._last = self._arrived = 0.0
+        self._over = False
+
+    def open(self) -> None:
+        """Begin to send."""
+        self._last = self._arrived = asyncio.get_running_loop().time()
+        self._feeding = asyncio.create_task(self._feed())
+
+    async def close(self) -> None:
+        """Send no more."""
+        self._over = True
+        if self._feeding is not None:
+            self._feeding.cancel()
+            await asyncio.gather(self._feeding, return_exceptions=True)
+
+    def is_lost(self) -> bool:
+        """Whether nothing has come for so long that nobody can have put down the receiver."""
+        return asyncio.get_running_loop().time() - self._arrived > _LOST_S
+
+    async def hear(self) -> Samples | None:
+        """What has come in the last moments; None when the call is over."""
+        loop = asyncio.get_running_loop()
+        while True:
+            heard = self._read()
+            if self._over:
+                return None
+            now = loop.time()
+            if len(heard):
+                self._arrived = self._last = now
+                return heard
+            if now - self._last > _NOTHING_S:
+                silence = round((now - self._last) * HEARING_RATE)
+                self._last = now
+                return np.zeros(silence, np.float32)
+            await asyncio.sleep(_STEP_S)
+
+    def _read(self) -> Samples:
+        """What there is; between two streams there is nothing, and the call goes on."""
+        from baresip import AudioNotActive, AudioRestarted
+
+        try:
+            pcm = self._audio.read(1 << 14)
+            return self._at_our_rate(pcm, self._audio.info().rx_sample_rate) if pcm else _NONE
+        except (AudioRestarted, AudioNotActive):
+            self._to_us = None
+            self._over = self._over or self._has_ended()
+            return _NONE
+
+    def _has_ended(self) -> bool:
+        from baresip import CallState
+
+        return bool(self._call.state is CallState.CLOSED)
+
+    def _at_our_rate(self, pcm: bytes, rate: int) -> Samples:
+        samples = from_pcm16(pcm, rate).samples
+        if rate in (HEARING_RATE, 0):
+            return samples
+        if self._to_us is None:
+            self._to_us = soxr.ResampleStream(rate, HEARING_RATE, 1, dtype="float32", quality="MQ")
+        return np.asarray(self._to_us.resample_chunk(samples), np.float32)
+
+    def say(self, sound: Sound) -> None:
+        """Put it behind what is still to be said."""
+        if not self._over:
+            self._unsaid += to_pcm16(sound.at(self._rate))
+
+    def hush(self) -> None:
+        """Drop what is not on the wire yet."""
+        self._unsaid.clear()
+        with suppress(Exception):  # the call may be over, or its media new: then nothing is left to drop
+            self._audio.flush_tx()
+
+    def unsaid_s(self) -> float:
+        """Seconds still to be heard at the other end; nothing once the call is over."""
+        if self._over:
+            return 0.0
+        try:
+            buffered = self._audio.info().tx_buffered
+        except Exception:
+            return 0.0
+        return float(len(self._unsaid) + buffered) / (self._rate * _BYTES)
+
+    async def _feed(self) -> None:
+        from baresip import AudioNotActive, AudioRestarted
+
+        while True:
+            try:
+                self._write()
+            except (AudioRestarted, AudioNotActive):
+                if self._has_ended():
+                    return
+            await asyncio.sleep(_STEP_S)
+
+    def _write(self) -> None:
+        info = self._audio.info()
+        self._rate = info.tx_sample_rate or self._rate
+        room = int(self._rate * _AHEAD_S) * _BYTES - info.tx_buffered
+        if self._unsaid and room > 0:
+            taken = self._audio.write(bytes(self._unsaid[:room]))
+            del self._unsaid[:taken]
+
+
+_NONE: Samples = np.zeros(0, np.float32)

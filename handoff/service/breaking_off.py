@@ -1,0 +1,52 @@
+"""A call that broke off: what was said stands, and somebody calls back."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from handoff.model.clock import Clock
+from handoff.model.triage import TIME_TO_HUMAN
+from handoff.model.words import Need, Risk, highest
+from handoff.service.after import Changes
+from handoff.service.dispatch import Dispatch
+from handoff.service.opening import Desk, Matter, open_cases
+from handoff.service.turns import conversation
+from handoff.store.database import Store
+from handoff.store.tables import Case, Task
+
+
+class BreakingOff:
+    """Plans the call back."""
+
+    def __init__(self, store: Store, dispatch: Dispatch, clock: Clock) -> None:
+        self._store = store
+        self._dispatch = dispatch
+        self._clock = clock
+        self._desk = Desk(clock)
+
+    async def note(self, token: str) -> None:
+        """The line went dead in the middle: a broken-off contact deserves attention (rule 4 of care).
+
+        Raises UnknownConversation.
+        """
+        changes = Changes()
+        async with self._store.write() as session:
+            talk = await conversation(session, token, lock=True)
+            cases = await open_cases(session, talk.id)
+            if cases:
+                await self._plan(session, cases[0], changes)
+            else:
+                matter = Matter(Need.UNCLEAR, Risk.ATTENTION, slots={"reason": "broke_off"})
+                case, _ = await self._desk.open_or_raise(session, talk, matter, changes)
+                self._desk.record(session, case, "broke_off")
+        await self._dispatch.announce(changes)
+
+    async def _plan(self, session: AsyncSession, case: Case, changes: Changes) -> None:
+        """A call on the gravest case, unless one that is due as soon is planned already."""
+        due = self._clock.now() + TIME_TO_HUMAN[highest(Risk(case.risk), Risk.ATTENTION)]
+        planned = select(Task.id).where(
+            Task.case_id == case.id, Task.kind == "call", Task.done_at.is_(None), Task.due_at <= due
+        )
+        if await session.scalar(planned.limit(1)) is None:
+            session.add(Task(case_id=case.id, kind="call", due_at=due))
+        self._desk.record(session, case, "broke_off")
+        changes.case(case, new=True)
