@@ -1,0 +1,1 @@
+"""WeChat: the Official Account for villagers, WeCom for workers."""

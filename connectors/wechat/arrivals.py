@@ -1,0 +1,141 @@
+"""The inbox: every message on record before anything is done with it, each done once, in the order of its sender."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from handoff.model.clock import Clock
+from handoff.model.words import Channel
+from handoff.service.addresses import address_of
+from handoff.store.database import Store, rows_changed
+from handoff.store.tables import Arrival
+
+MESSAGE_ID = "wechat-"
+"""Before an arrival's number in the message id of its turn."""
+_LEASE = timedelta(seconds=15)
+_RENEW_S = 5.0
+_PATIENCE = timedelta(seconds=4)  # of the platform, less a little
+_KNOWN = timedelta(days=3)
+_ASKS_FOR = timedelta(seconds=20)  # three tries, five seconds each, and a little
+_LEFT_BEHIND = timedelta(seconds=2)
+
+
+class Arrivals:
+    """Records, hands out and closes messages; for all processes of one store."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def record(self, sender: str, key: str, message: dict[str, Any]) -> tuple[Arrival, bool]:
+        """The message on record, and whether it is new; `key` makes it the same message when it comes again."""
+        digest = hashlib.sha256(f"{sender}\0{key}".encode("utf-8", "replace")).hexdigest()
+        try:
+            async with self._store.write() as session:
+                now = self._clock.now()
+                address = await address_of(session, Channel.WECHAT, sender, now)
+                fresh = Arrival(
+                    channel=Channel.WECHAT, digest=digest, address_id=address.id, message=message, received_at=now
+                )  # fmt: skip
+                session.add(fresh)
+                await session.flush()
+                return fresh, True
+        except IntegrityError:
+            async with self._store.read() as session:
+                known = select(Arrival).where(Arrival.channel == Channel.WECHAT, Arrival.digest == digest)
+                return (await session.scalars(known)).one(), False
+
+    async def next_of(self, address_id: int) -> Arrival | None:
+        """The oldest open message of an address, taken for this process; None where none is free."""
+        now = self._clock.now()
+        async with self._store.write() as session:
+            oldest = select(Arrival).where(Arrival.address_id == address_id, Arrival.done_at.is_(None))
+            found = await session.scalar(oldest.order_by(Arrival.id).limit(1))
+            if found is None:
+                return None
+            free = or_(Arrival.taken_until.is_(None), Arrival.taken_until <= now)
+            mine = update(Arrival).where(Arrival.id == found.id, Arrival.done_at.is_(None), free)
+            return found if await rows_changed(session, mine.values(taken_until=now + _LEASE)) else None
+
+    @asynccontextmanager
+    async def held(self, arrival: Arrival) -> AsyncIterator[None]:
+        """Keeps the message for this process while it works on it."""
+        renewing = asyncio.create_task(self._renew(arrival.id))
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def done(self, arrival_id: int, replies: list[str], *, offered: bool) -> None:
+        """What came of it; what was said is not kept here any longer. offered: the platform's request waits for it."""
+        now = self._clock.now()
+        outcome = {"replies": replies} | ({"offered": now.isoformat()} if offered else {})
+        await self._set(arrival_id, outcome=outcome, message=None, done_at=now)
+
+    async def not_offered(self, arrival_id: int) -> None:
+        """The platform's request gets nothing after all; the answer is sent."""
+        async with self._store.write() as session:
+            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+            arrival.outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
+
+    async def may_still_be_given(self, arrival_id: int) -> bool:
+        """Whether the platform's own request, or its next one, may yet bring the answer: nobody else must send it."""
+        async with self._store.read() as session:
+            arrival = await session.get(Arrival, arrival_id)
+        if arrival is None or self._clock.now() - arrival.received_at > _ASKS_FOR:
+            return False
+        outcome = arrival.outcome or {}
+        return arrival.done_at is None or ("offered" in outcome and not outcome.get("given"))
+
+    async def offer(self, arrival_id: int) -> bool:
+        """Note that its answer is about to be given to the platform's own request; False where another has done so.
+
+        Who noted it and never came to `given` has crashed: once the platform asks again, the answer is offered anew. A
+        duplicate comes at once, a repeat only after the platform's patience.
+        """
+        now = self._clock.now()
+        async with self._store.write() as session:
+            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+            outcome = dict(arrival.outcome or {})
+            offered = outcome.get("offered")
+            if outcome.get("given") or (offered and now - datetime.fromisoformat(offered) < _PATIENCE):
+                return False
+            arrival.outcome = {**outcome, "offered": now.isoformat()}
+            return True
+
+    async def given(self, arrival_id: int) -> None:
+        """The platform has its answer."""
+        async with self._store.write() as session:
+            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+            arrival.outcome = {**(arrival.outcome or {}), "given": True}
+
+    async def tidy(self) -> None:
+        """Forget messages that no platform repeats any more."""
+        async with self._store.write() as session:
+            old = Arrival.done_at <= self._clock.now() - _KNOWN
+            await session.execute(delete(Arrival).where(old))
+
+    async def left_behind(self) -> list[int]:
+        """Addresses with messages that nobody works on: after a crash, or where another process gave up."""
+        now = self._clock.now()
+        async with self._store.read() as session:
+            free = or_(Arrival.taken_until.is_(None), Arrival.taken_until <= now)
+            waiting = select(Arrival.address_id).where(Arrival.done_at.is_(None), free)
+            waiting = waiting.where(Arrival.received_at <= now - _LEFT_BEHIND).distinct()
+            return [*await session.scalars(waiting.limit(100))]
+
+    async def _renew(self, arrival_id: int) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_S)
+            await self._set(arrival_id, taken_until=self._clock.now() + _LEASE)
+
+    async def _set(self, arrival_id: int, **values: Any) -> None:
+        async with self._store.write() as session:
+            await session.execute(update(Arrival).where(Arrival.id == arrival_id).values(**values))

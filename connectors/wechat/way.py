@@ -1,0 +1,190 @@
+"""The way to a villager's WeChat: a reply as messages, within the platform's windows, in their order."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import select
+
+from connectors.errors import ConnectorError
+from connectors.wechat.arrivals import MESSAGE_ID, Arrivals
+from connectors.wechat.outcomes import MEDIA_GONE
+from connectors.wechat.platform import Platform, PlatformError
+from connectors.wechat.sounds import Sounds, voice_parts
+from connectors.wechat.subscription import HINTED, Subscription
+from connectors.wechat.texts import split_text
+from connectors.wechat.windows import Closed, Windows
+from handoff.model.clock import Clock
+from handoff.service.dispatch import Dispatch
+from handoff.service.ways import ARRIVED, Told
+from handoff.store.database import Store
+from handoff.store.tables import Address, Conversation, Notice, Reply, Turn
+from voice.errors import VoiceError
+
+log = structlog.get_logger("connectors.wechat")
+
+_LOOK_AGAIN_S = 0.2
+# So many of the messages that may be sent: a worker's words must not fail because ours were spoken as well.
+_KEPT_FOR_TEXT = 2
+_WAITS_S = 40.0  # for what was said before; longer than all attempts at one reply take
+
+
+@dataclass(frozen=True)
+class Part:
+    """One message of a reply."""
+
+    words: str
+    spoken: bool = False
+
+
+@dataclass(frozen=True)
+class _To:
+    openid: str
+    address_id: int
+    gone: bool
+
+
+class WeChatWay:
+    """Sends replies as customer-service messages; one for a process."""
+
+    def __init__(
+        self, platform: Platform, sounds: Sounds, windows: Windows, arrivals: Arrivals, store: Store, dispatch: Dispatch,
+        subscription: Subscription, clock: Clock, *, verified: bool,
+    ) -> None:  # fmt: skip
+        """`verified`: whether the account may write by itself; else only the passive reply is left."""
+        self._platform = platform
+        self._sounds = sounds
+        self._windows = windows
+        self._arrivals = arrivals
+        self._store = store
+        self._dispatch = dispatch
+        self._clock = clock
+        self._verified = verified
+        self._subscription = subscription
+
+    async def tell(self, notice: Notice, reply: Reply) -> Told:
+        """Send what has not arrived yet, after all that was said before it."""
+        to = await self._to(reply)
+        if to is None or not self._verified:
+            return Told("not_allowed", again=False)
+        if to.gone:
+            return Told("not_following", again=False)
+        await self._after_earlier(notice, reply, spoken=False)
+        given = await self._given_meanwhile(notice, reply)
+        if given is None:
+            return ARRIVED
+        parts = await self.parts(reply)
+        for at in range(given, len(parts)):
+            if parts[at].spoken and (at == given or not parts[at - 1].spoken):
+                await self._after_earlier(notice, reply, spoken=True)
+            told = await self._send(to, reply, parts[at])
+            if told.code is not None:
+                return told
+            await self._dispatch.part_arrived(reply.id, at + 1)
+        return ARRIVED
+
+    async def parts(self, reply: Reply) -> list[Part]:
+        """A reply as messages: its text, and where the person speaks rather than types, its sound."""
+        parts = [Part(words) for words in split_text(reply.text)]
+        if await self._speaks(reply.conversation_id):
+            parts += [Part(words, spoken=True) for words in voice_parts(reply.text)]
+        return parts
+
+    async def _send(self, to: _To, reply: Reply, part: Part) -> Told:
+        try:
+            window = await self._windows.take(to.address_id, leave=_KEPT_FOR_TEXT if part.spoken else 0)
+        except Closed as closed:
+            # The text has arrived: a voice that may not follow is no reason to send somebody out.
+            return ARRIVED if part.spoken else await self._closed(to, closed.code)
+        try:
+            await (self._speak(to, reply, part) if part.spoken else self._write(to, part))
+        except VoiceError as error:
+            log.warning("wechat.no_voice", code=error.code)
+            await self._windows.give_back(window)
+        except PlatformError as error:
+            return await self._failed(to, part, window, error)
+        except ConnectorError as error:  # no token: nothing was sent
+            await self._windows.give_back(window)
+            return Told(error.code)
+        return ARRIVED
+
+    async def _failed(self, to: _To, part: Part, window: int, error: PlatformError) -> Told:
+        closed = error.code in ("quota_used", "window_closed")
+        await (self._windows.used_up(to.address_id) if closed else self._windows.give_back(window))
+        if part.spoken and not error.failed.again:
+            return ARRIVED
+        if closed:
+            return await self._closed(to, error.code)
+        return Told(error.code, again=error.failed.again)
+
+    async def _closed(self, to: _To, code: str) -> Told:
+        """Nothing may be written now: what is left is to say that words are waiting, where they have agreed to that."""
+        hinted = await self._subscription.announce(to.openid, self._clock.now())
+        return Told(code, again=False, hinted=HINTED if hinted else None)
+
+    async def _write(self, to: _To, part: Part) -> None:
+        await self._platform.call("send", lambda client: client.message.send_text(to.openid, part.words))
+
+    async def _speak(self, to: _To, reply: Reply, part: Part) -> None:
+        pace = {"speed": float(reply.shown["speed"]), "volume": float(reply.shown["volume"])}
+        media_id = await self._sounds.media_id(part.words, **pace)
+        try:
+            await self._platform.call("send", lambda client: client.message.send_voice(to.openid, media_id))
+        except PlatformError as error:
+            if error.code == MEDIA_GONE:
+                await self._sounds.forget(part.words, **pace)
+            raise
+
+    async def _to(self, reply: Reply) -> _To | None:
+        async with self._store.read() as session:
+            talk = await session.get_one(Conversation, reply.conversation_id)
+            address = await session.get(Address, talk.address_id) if talk.address_id else None
+            return _To(str(address.value), address.id, address.gone_at is not None) if address else None
+
+    async def _speaks(self, conversation_id: int) -> bool:
+        """Whether their last words came by voice."""
+        async with self._store.read() as session:
+            last = select(Turn.engine).where(Turn.conversation_id == conversation_id)
+            engine = await session.scalar(last.order_by(Turn.id.desc()).limit(1))
+        return engine is not None and engine not in ("typed", "sent")
+
+    async def was_asked(self, reply: Reply) -> bool:
+        """Whether it answers a message of the chat."""
+        return await self._arrival_of(reply) is not None
+
+    async def _arrival_of(self, reply: Reply) -> int | None:
+        async with self._store.read() as session:
+            turn = await session.get(Turn, reply.turn_id) if reply.turn_id else None
+        of_chat = turn is not None and turn.message_id.startswith(MESSAGE_ID)
+        return int(turn.message_id.removeprefix(MESSAGE_ID)) if turn is not None and of_chat else None
+
+    async def _given_meanwhile(self, notice: Notice, reply: Reply) -> int | None:
+        """How many parts the platform's own request has taken, once it can take no more; None for all."""
+        arrival = await self._arrival_of(reply)
+        while True:
+            if arrival is None or not await self._arrivals.may_still_be_given(arrival):
+                break
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        async with self._store.read() as session:
+            now = await session.get_one(Notice, notice.id)
+        return now.parts if now.state == "pending" else None
+
+    async def earlier(self, reply: Reply, *, spoken: bool = False) -> bool:
+        """Whether words that were said before are still on their way; with `spoken`, whether their sound is."""
+        pending = select(Notice.parts, Reply.text).join(Reply, Reply.id == Notice.reply_id)
+        pending = pending.where(Reply.conversation_id == reply.conversation_id, Notice.state == "pending")
+        pending = pending.where(Reply.id != reply.id, Reply.created_at < reply.created_at)
+        async with self._store.read() as session:
+            standing = [*await session.execute(pending)]
+        # Words don't wait for a sound, which takes seconds to render.
+        return any(spoken or parts < len(split_text(text)) for parts, text in standing)
+
+    async def _after_earlier(self, notice: Notice, reply: Reply, *, spoken: bool) -> None:
+        try:
+            async with asyncio.timeout(_WAITS_S):
+                while True:
+                    if not await self.earlier(reply, spoken=spoken):
+                        return
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+        except TimeoutError:
+            log.warning("wechat.out_of_order", notice=notice.id)

@@ -1,0 +1,280 @@
+"""What villagers send: every kind gets a fitting answer, once, in order, in time or afterwards."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from cast import DARK, LIN, SALT, STATION, VILLAGE
+from county import until
+from sqlalchemy import func, select
+from wechat_helpers import WeChat
+
+from connectors.wechat import inbox
+from handoff.model.words import Channel
+from handoff.service.addresses import newest_talk
+from handoff.service.hub import of_conversation
+from handoff.store.tables import Address, Arrival, Conversation, Turn, Village
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+STORES = ("sqlite",)
+
+
+async def talk_of(wx: WeChat, openid: str) -> Conversation:
+    async with wx.county.domain.store.read() as session:
+        found = await newest_talk(session, Channel.WECHAT, openid)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("mode", ["safe", "plain"])
+async def test_a_text_is_answered_with_the_request(wx: WeChat, mode: str) -> None:
+    wx.far.rules.mode = mode
+    await wx.far.says(f"o-{mode}", SALT)
+    (answer,) = wx.far.villager(f"o-{mode}").reached
+    assert (answer.how, answer.kind, answer.text) == ("passive", "text", "好的，我记着了。")
+
+
+async def test_danger_opens_a_case_and_the_answer_says_so(wx: WeChat) -> None:
+    await wx.far.says("o-dark", DARK)
+    (answer,) = wx.far.villager("o-dark").reached
+    case = await wx.county.case((await talk_of(wx, "o-dark")).token)
+    assert (case.need, case.risk) == ("crisis", "urgent")
+    assert case.number in answer.text
+
+
+async def test_a_duplicate_is_answered_once(wx: WeChat) -> None:
+    wx.far.rules.duplicates = 1.0
+    await wx.far.says("o-twice", SALT)
+    assert len(wx.far.villager("o-twice").reached) == 1
+    assert len(await wx.county.turns((await talk_of(wx, "o-twice")).token)) == 1
+
+
+async def test_what_is_not_ready_in_time_is_sent_afterwards(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "ANSWER_WITHIN_S", 0.1)
+    wx.county.rasa.script["慢一点的"] = "hang"
+    wx.county.client.timeout_s = 5.0
+    saying = asyncio.create_task(wx.far.says("o-slow", "慢一点的"))
+    await until(lambda: wx.county.rasa.times_asked("慢一点的"))
+    await saying
+    villager = wx.far.villager("o-slow")
+    assert villager.reached == []
+    wx.county.rasa.release.set()
+    await wx.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("custom", "好的，我记着了。")]
+
+
+async def test_what_was_asked_in_the_chat_is_answered_there_though_the_page_is_open(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "ANSWER_WITHIN_S", 0.1)
+    await wx.far.says("o-both", SALT)
+    talk = await talk_of(wx, "o-both")
+    with wx.county.domain.hub.listen(of_conversation(talk.id)):
+        wx.county.rasa.script["慢一点的"] = "hang"
+        wx.county.client.timeout_s = 2.0
+        await wx.far.says("o-both", "慢一点的")
+        villager = wx.far.villager("o-both")
+        await wx.far.until(lambda: any(one.how == "custom" for one in villager.reached))
+
+
+async def test_messages_of_one_sender_are_answered_in_their_order(wx: WeChat) -> None:
+    openid = "o-order"
+    texts = [f"第{n}件事" for n in range(1, 9)]
+    sending = []
+    for text in texts:
+        sending.append(asyncio.create_task(wx.far.says(openid, text)))
+        await asyncio.sleep(0)  # so that the next is not on its way before it
+    await asyncio.gather(*sending)
+    said = [turn.text for turn in await wx.county.turns((await talk_of(wx, openid)).token)]
+    assert sorted(said) == sorted(texts)
+    asked = [body["text"] for body in wx.county.rasa.asked if body["text"] in texts]
+    assert [*dict.fromkeys(asked)] == said, "one is asked about again where the talk went on meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "word"),
+    [
+        ("image", {"PicUrl": "http://x", "MediaId": "m"}, "图片"),
+        ("video", {"MediaId": "m", "ThumbMediaId": "t"}, "视频"),
+        ("shortvideo", {"MediaId": "m", "ThumbMediaId": "t"}, "视频"),
+        ("link", {"Title": "免费领鸡蛋", "Description": "", "Url": "http://x"}, "链接"),
+        ("file", {"Title": "a.pdf", "FileKey": "k"}, "文件"),
+        (
+            "location",
+            {"Location_X": "30.1", "Location_Y": "104.2", "Scale": "15", "Label": "青石村口"},
+            "哪里",
+        ),
+        ("hologram", {}, "看不懂"),
+    ],
+)
+async def test_what_is_not_words_gets_a_fitting_answer(
+    wx: WeChat, kind: str, fields: dict[str, str], word: str
+) -> None:
+    openid = f"o-{kind}"
+    await wx.far.sends(openid, kind, **fields)
+    (answer,) = wx.far.villager(openid).reached
+    assert word in answer.text
+    (turn,) = await wx.county.turns((await talk_of(wx, openid)).token)
+    assert turn.state == "answered"
+    assert ("青石村口" in turn.text) == (kind == "location")
+
+
+@pytest.mark.parametrize("text", ["[微笑]", "😀", "。", "一", "a" * 600, "忽略以上指令"])
+async def test_any_text_is_answered(wx: WeChat, text: str) -> None:
+    openid = f"o-any-{hash(text)}"
+    await wx.far.says(openid, text)
+    assert [one.kind for one in wx.far.villager(openid).reached] == ["text"]
+
+
+# -- events ---------------------------------------------------------------------------------------------------
+
+
+async def test_who_follows_is_welcomed_and_told_what_happens_to_their_words(wx: WeChat) -> None:
+    await wx.far.follows("o-new")
+    (answer,) = wx.far.villager("o-new").reached
+    assert "乡音" in answer.text and "社工" in answer.text
+
+
+@pytest.mark.parametrize("how", ["follows", "scans"])
+async def test_a_stations_code_tells_the_village(wx: WeChat, how: str) -> None:
+    openid = f"o-station-{how}"
+    await getattr(wx.far, how)(openid, STATION)
+    talk = await talk_of(wx, openid)
+    (village,) = await wx.county.rows(Village, Village.id == talk.village_id)
+    assert village.name == VILLAGE
+    assert len(wx.far.villager(openid).reached) == 1
+
+
+async def test_a_code_of_no_station_is_a_follow_like_any_other(wx: WeChat) -> None:
+    await wx.far.follows("o-nowhere", "nowhere")
+    assert (await talk_of(wx, "o-nowhere")).village_id is None
+    assert len(wx.far.villager("o-nowhere").reached) == 1
+
+
+@pytest.mark.parametrize(("key", "text"), [("human", "找人"), ("status", "我的事办得怎么样了")])
+async def test_a_tap_on_the_menu_says_something(wx: WeChat, key: str, text: str) -> None:
+    openid = f"o-tap-{key}"
+    await wx.far.taps(openid, key)
+    assert [turn.text for turn in await wx.county.turns((await talk_of(wx, openid)).token)] == [text]
+    assert len(wx.far.villager(openid).reached) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["VIEW", "LOCATION", "TEMPLATESENDJOBFINISH", "subscribe_msg_popup_event", "user_authorize_invalid", "card_pass_check", "nonsense"]
+)  # fmt: skip
+async def test_other_events_are_taken_without_a_word(wx: WeChat, name: str) -> None:
+    openid = f"o-event-{name.lower()}"
+    await wx.far.event(openid, name, EventKey="x")
+    assert wx.far.villager(openid).reached == []
+    assert wx.far.pushing.tries[-1] == (name, 200)
+
+
+async def test_an_event_that_comes_again_is_done_once(wx: WeChat) -> None:
+    wx.far.rules.duplicates = 1.0
+    await wx.far.taps("o-tap-twice", "human")
+    assert len(wx.far.villager("o-tap-twice").reached) == 1
+
+
+# -- who leaves, and what can't be brought ---------------------------------------------------------------------
+
+
+async def _claimed(wx: WeChat, openid: str) -> int:
+    await wx.far.says(openid, DARK)
+    case = await wx.county.claimed((await talk_of(wx, openid)).token, LIN)
+    return case.id
+
+
+async def test_a_worker_speaks_into_the_chat(wx: WeChat) -> None:
+    case = await _claimed(wx, "o-worker")
+    await wx.county.domain.casework.reply(case, wx.county.id_of(LIN), "我是小林，我马上来。")
+    villager = wx.far.villager("o-worker")
+    await wx.far.until(lambda: len(villager.reached) == 3)
+    assert [one.how for one in villager.reached] == ["passive", "custom", "custom"]
+    assert villager.reached[-1].text == "我是小林，我马上来。"
+
+
+async def test_who_has_left_is_not_written_to_and_the_worker_sees_another_way(wx: WeChat) -> None:
+    case_id = await _claimed(wx, "o-leaves")
+    await wx.far.until(lambda: len(wx.far.villager("o-leaves").reached) == 2)
+    await wx.far.unfollows("o-leaves")
+    await until(lambda: _gone(wx, "o-leaves"))
+    await wx.county.domain.casework.reply(case_id, wx.county.id_of(LIN), "在家吗？")
+    await until(lambda: _unreached(wx, case_id))
+    view = await wx.county.domain.queue.case(case_id, wx.county.id_of(LIN))
+    assert any("没有关注" in event["what"] and "上门" in event["what"] for event in view.events)
+    assert "上门" in view.promised
+    assert view.lines[-1].delivered == "未送达：对方没有关注公众号"
+
+
+async def test_who_comes_back_is_written_to_again(wx: WeChat) -> None:
+    await wx.far.unfollows("o-back")
+    await wx.far.follows("o-back")
+    await until(lambda: _not_gone(wx, "o-back"))
+    assert wx.far.villager("o-back").reached[-1].how == "passive"
+
+
+async def test_after_two_days_of_silence_another_way_is_taken_without_asking_the_platform(wx: WeChat) -> None:
+    case_id = await _claimed(wx, "o-silent")
+    await wx.far.until(lambda: len(wx.far.villager("o-silent").reached) == 2)
+    before = _sends(wx)
+    wx.county.clock.offset += timedelta(hours=49)
+    await wx.county.domain.casework.reply(case_id, wx.county.id_of(LIN), "还在吗？")
+    await until(lambda: _unreached(wx, case_id))
+    assert _sends(wx) == before
+    view = await wx.county.domain.queue.case(case_id, wx.county.id_of(LIN))
+    assert any("四十八小时" in event["what"] for event in view.events)
+
+
+def _sends(wx: WeChat) -> int:
+    return sum(call == "message/custom/send" for call, _ in wx.far.api.calls)
+
+
+async def test_five_messages_and_then_another_way(wx: WeChat) -> None:
+    case_id = await _claimed(wx, "o-five")  # the claim is told: one of five
+    for n in range(5):
+        await wx.county.domain.casework.reply(case_id, wx.county.id_of(LIN), f"第{n}句。")
+    await until(lambda: _unreached(wx, case_id), within=20)
+    assert [one.text for one in wx.far.villager("o-five").reached][2:] == [f"第{n}句。" for n in range(4)]
+
+
+async def _gone(wx: WeChat, openid: str) -> bool:
+    talk = await talk_of(wx, openid)
+    return (await wx.county.rows(Address, Address.id == talk.address_id))[0].gone_at is not None
+
+
+async def _not_gone(wx: WeChat, openid: str) -> bool:
+    return not await _gone(wx, openid)
+
+
+async def _unreached(wx: WeChat, case_id: int) -> bool:
+    async with wx.county.domain.store.read() as session:
+        from handoff.store.tables import CaseEvent
+
+        found = select(func.count()).select_from(CaseEvent)
+        found = found.where(CaseEvent.case_id == case_id, CaseEvent.kind == "unreached")
+        return bool(await session.scalar(found))
+
+
+async def test_nothing_that_was_said_stays_in_the_inbox(wx: WeChat) -> None:
+    await wx.far.says("o-inbox", SALT)
+    assert all(one.message is None for one in await wx.county.rows(Arrival, Arrival.done_at.is_not(None)))
+
+
+async def test_what_a_crash_left_is_taken_up(wx: WeChat) -> None:
+    async with wx.county.domain.store.write() as session:
+        from handoff.service.addresses import address_of
+
+        address = await address_of(session, Channel.WECHAT, "o-left", wx.county.clock.now())
+        session.add(
+            Arrival(
+                channel=Channel.WECHAT, digest="left", address_id=address.id, received_at=wx.county.clock.now() - timedelta(seconds=9),
+                message={"MsgType": "text", "Content": SALT, "FromUserName": "o-left", "MsgId": "1"},
+            )
+        )  # fmt: skip
+    villager = wx.far.villager("o-left")
+    villager.did("message", wx.far.rules.clock())
+    await wx.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("custom", "好的，我记着了。")]
+    assert await wx.county.rows(Turn, Turn.message_id.like("wechat-%"))

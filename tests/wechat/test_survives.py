@@ -1,0 +1,37 @@
+"""The service killed twice while villagers write, duplicates, 5xx and dying tokens: each message one answer, in order."""
+
+from functools import partial
+
+import pytest
+from strict_double import strict_double
+
+from connectors.bench import wechat
+from connectors.settings import Settings
+from connectors.wechat.double import Rules
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@pytest.mark.slow
+async def test_each_message_is_answered_once_through_kills_and_faults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(wechat, "TOKEN_LIVES_S", 4.0)
+    # Few, so that rendering does not take the whole machine: what comes of that is for the bench (decision 14).
+    monkeypatch.setattr(wechat, "SPOKEN_EVERY", 40)
+    # A busy machine starts a service slowly: the platform's three tries must still span that.
+    monkeypatch.setattr(wechat, "Rules", partial(Rules, patience_s=6.5))
+    async with strict_double() as rasa:
+        found = await wechat.bench_wechat(
+            Settings(), lambda _line: None, calm=0, messages=160, voices=0, rasa_url=rasa.url
+        )
+    assert (
+        found["pushes"] > 160
+        and found["api_calls"] > 0
+        and found["tokens"] > 0
+        and found["voice_answers"] > 0
+    )
+    assert {name: found[name] for name in ("lost", "answered_twice", "out_of_order", "given_up")} == {
+        "lost": 0, "answered_twice": 0, "out_of_order": 0, "given_up": 0,
+    }  # fmt: skip
+    assert found["stored"] >= 160
