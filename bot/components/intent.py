@@ -157,11 +157,15 @@ class NeedClassifier(GraphComponent, IntentClassifier):
         """The tf-idf of the examples' n-grams, a sparse matrix of float64."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        vectors = TfidfVectorizer(analyzer=lambda text: ngrams(text, self._longest), sublinear_tf=True)
+        vectors = TfidfVectorizer(analyzer=self.grams, sublinear_tf=True)
         found = vectors.fit_transform(as_meant(m) for m in examples)
         self._index = {gram: int(at) for gram, at in vectors.vocabulary_.items()}
         self._idf = vectors.idf_.astype(np.float32)
         return found
+
+    def grams(self, text: str) -> list[str]:
+        """What is counted of a text."""
+        return ngrams(text, self._longest)
 
     def _need(self, intent: str) -> str:
         return self._grouped.rstrip("_") if intent.startswith(self._grouped) else intent
@@ -225,7 +229,7 @@ class NeedClassifier(GraphComponent, IntentClassifier):
 
     def _features(self, message: Message) -> Features:
         text = as_meant(message)
-        seen = [at for gram in ngrams(text, self._longest) if (at := self._index.get(gram)) is not None]
+        seen = [at for gram in self.grams(text) if (at := self._index.get(gram)) is not None]
         rows, counts = np.unique(np.array(seen, dtype=np.int64), return_counts=True)
         values = (1 + np.log(counts)) * self._idf[rows]
         return Features(rows, values / (np.linalg.norm(values) or 1.0), _vector_of(message))

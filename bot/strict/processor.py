@@ -24,6 +24,7 @@ from rasa.shared.core.trackers import DialogueStateTracker
 
 from strict.reading import ASKED, KEEPS_OFFER, SKIPPED, Reading, read
 from strict.state import LONGEST_SLOT, State
+from strict.told import answers_only_others, told_unasked
 
 LONGEST_QUOTE = 10
 
@@ -111,7 +112,8 @@ class StrictProcessor(MessageProcessor):
         channel = Collector()
         known = _known(reading, metadata)
         tracker = self._tracker_before(sender, state, reading, known)
-        tracker.update(self._uttered(text, reading, metadata), self.domain)
+        uttered = self._uttered(text, reading, metadata, state, parsed["entities"])
+        tracker.update(uttered, self.domain)
         await self.run_action_extract_slots(channel, tracker)
         await self._run_prediction_loop(channel, tracker)
         return Answer(reading, channel.messages, self._state_after(tracker, reading, known))
@@ -138,12 +140,25 @@ class StrictProcessor(MessageProcessor):
         return DialogueStateTracker.from_events(sender, events, slots=self.domain.slots)
 
     @staticmethod
-    def _uttered(text: str, reading: Reading, metadata: dict[str, Any]) -> UserUttered:
+    def _uttered(
+        text: str, reading: Reading, metadata: dict[str, Any], state: State, found: list[dict[str, Any]]
+    ) -> UserUttered:
         entities = []
-        if reading.answer is not None:
+        answers = reading.answer is not None
+        need = state.slots["need"] if answers else reading.need
+        asked = state.slots[REQUESTED_SLOT] if answers else None
+        if reading.answer is not None and (
+            reading.act == "skip" or not answers_only_others(text, need, found, asked)
+        ):
             entities.append({"entity": "answer", "value": _without_brackets(reading.answer)})
         if reading.fills_first:
             entities.append({"entity": "opening", "value": _without_brackets(text.strip()[:LONGEST_SLOT])})
+        if reading.fills_first or reading.act == "answer":
+            # An entity of a slot's own name, so that no question is answered by what another need would ask.
+            entities += [
+                {"entity": slot, "value": _without_brackets(words)[:LONGEST_SLOT]}
+                for slot, words in told_unasked(need, found, asked).items()
+            ]
         intent = {"name": reading.intent, "confidence": reading.confidence}
         return UserUttered(text, intent, entities, input_channel=Collector.name(), metadata=metadata)
 

@@ -46,7 +46,7 @@ _ASKS_FOR_A_PERSON = re.compile(
     r"(说话|说|讲|谈|接|帮我|来|服务|听|跟我说|吧|啊|呀|嘛|呢|了|好不好|行不行|可以吗|行吗)*"
 )
 _ASKS_FOR_SOMEONE = re.compile(
-    r"(我|快|请|帮我|给我|我要|我想)*(找|转|换|叫|喊)(个|一个)?(真)?人(吧|啊|呀|嘛|说话|说|来)*"
+    r"(我|快|请|帮我|给我|我要|我想)*(找|转|换|叫|喊)(个|一个)?(真)?人(吧|啊|呀|嘛|说话|说|来|帮忙|帮帮忙|帮个忙|帮我|帮帮我)*"
 )
 _ASKS_WHETHER_ANYONE_LISTENS = re.compile(
     r"(喂|哎|诶|你好|您好|请问)*(有人|有没有人|在|在不在|听得到|听得见|听不听得到)(在)?(听)?(吗|嘛|么|不|没|没得|没有)?"
@@ -59,10 +59,11 @@ _SKIPS = re.compile(
 )
 
 
-_YES = re.compile(
+_TAKEN = (
     r"(好|好的|好呀|好啊|好吧|好嘛|好哦|要|要的|要得|要嘛|行|行啊|行吧|中|中啊|可以|可以的|得行|成|嗯|哎|诶|对|对的|对头|是|是的|是啊"
-    r"|麻烦你|麻烦您|记|记吧|记下来|记下|你记吧|您记吧|那就|给我|帮我)+"
+    r"|麻烦你|麻烦您|劳烦你|劳烦您|记|记吧|记下来|记下|记一下|记一笔|登记|登记一下|你记吧|您记吧|那就|给我|帮我)"
 )
+_YES = re.compile(rf"{_TAKEN}({_TAKEN}|麻烦|劳烦|帮忙|谢谢|谢谢你|谢谢您|多谢|辛苦了|吧|嘛|哦|了)*")
 _NO = re.compile(
     r"(不|不用|不要|不用了|不要了|不必|不必了|不了|不记|不记了|算了|不得行|不行|不中|没有|没得|莫|甭|别|别记|别记了|谢谢)+"
 )
@@ -165,7 +166,10 @@ def _read_freely(text: str, intent: str, answer: float, state: State, opinion: t
 
 def _goes_on(need: str, intent: str, confidence: float, answer: float, state: State) -> bool:
     """Whether somebody who was offered a call back just tells more of it ("给我妈办，今年八十一"): that is a yes."""
-    if not state.slots.get("offered") or answer < GOES_ON:
+    offered = state.slots.get("offered")
+    if offered and need == offered and confidence < SURE_ENOUGH:
+        return True  # too little to be a new question, and of the same matter
+    if not offered or answer < GOES_ON:
         return False
     if need == "talk":
         return intent in ("talk_affirm", "talk_smalltalk")

@@ -1,6 +1,7 @@
 """What the bot says and wants done, turn by turn, with the real model."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ MATTERS = {
 ASKS = {
     "health": "我膝盖疼了，想去看看医生",
     "benefits": "想问问高龄补贴怎么领",
-    "goods": "我要买十斤大米一桶油",
+    "goods": "我要买点大米，还要买油",
 }
 
 
@@ -101,7 +102,25 @@ def test_who_goes_on_telling_after_an_offer_has_taken_it(rasa: Rasa) -> None:
     ]
 
 
-@pytest.mark.parametrize("said", ["先不办了", "我自己去问，不麻烦你记", "改天再说吧", "再见", "别说了"])
+@pytest.mark.parametrize(
+    "said",
+    [
+        "好，麻烦记一下",
+        "要得嘛",
+        "行，那就麻烦您登记一下",
+        "好好好",
+        "可以可以，谢谢你",
+        "是给我妈办，她今年七十九了",
+    ],
+)
+def test_a_yes_however_polite_is_one(rasa: Rasa, said: str) -> None:
+    offered = rasa.turn("高龄补贴怎么申请", answers={"benefits": "offer"})
+    assert effects(rasa.turn(said, offered["state"])) == [{"name": "open_case", "need": "benefits"}]
+
+
+@pytest.mark.parametrize(
+    "said", ["谢谢", "先不办了", "我自己去问，不麻烦你记", "改天再说吧", "再见", "别说了"]
+)
 def test_who_turns_an_offer_down_in_other_words_has_not_taken_it(rasa: Rasa, said: str) -> None:
     offered = rasa.turn("高龄补贴怎么申请", answers={"benefits": "offer"})
     assert not any(effect["name"] == "open_case" for effect in effects(rasa.turn(said, offered["state"])))
@@ -278,3 +297,34 @@ def test_the_state_stays_small_and_without_past_words(rasa: Rasa) -> None:
         kept = json.dumps(state, ensure_ascii=False)
         assert len(kept.encode()) < 1500
         assert not any(other in kept for other in OPENS.values())
+
+
+def _asked(answer: dict[str, Any]) -> str | None:
+    return (answer["state"]["slots"] or {}).get("requested_slot")
+
+
+def test_what_is_told_at_once_is_not_asked_any_more(rasa: Rasa) -> None:
+    last = rasa.talk("我膝盖疼了三个月了，屋头就我一个人")[-1]
+    (done,) = [one["effect"] for one in last["messages"] if "effect" in one]
+    assert done["name"] == "consult" and done["need"] == "health"
+    assert "三个月" in done["slots"]["since"] and "一个人" in done["slots"]["near"]
+
+
+def test_an_answer_to_another_question_is_taken_and_the_one_that_stands_is_asked_again(rasa: Rasa) -> None:
+    first = rasa.turn("身上不舒服")
+    assert _asked(first) == "health_what"
+    second = rasa.turn("有三天了", first["state"])
+    assert _asked(second) == "health_what" and "三天" in second["state"]["slots"]["health_since"]
+    third = rasa.turn("膝盖，走路就疼，老伴在旁边", second["state"])
+    (done,) = [one["effect"] for one in third["messages"] if "effect" in one]
+    assert (
+        "膝盖" in done["slots"]["what"]
+        and "三天" in done["slots"]["since"]
+        and "老伴" in done["slots"]["near"]
+    )
+
+
+def test_what_another_need_would_ask_fills_nothing(rasa: Rasa) -> None:
+    first = rasa.turn("村部的路灯一个多月不亮了，晚上黑得看不见路")
+    assert first["need"] == "home"
+    assert set(first["state"]["slots"]) <= {"need", "requested_slot", "matter_what", "matter_more"}

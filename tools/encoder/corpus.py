@@ -16,7 +16,7 @@ NEEDS = (
 KINDS = (
     "suicide self_harm poisoning medical fall stroke fire_gas violence neglect fraud missing hazard third_party"
 ).split()
-FOLDS = 5
+FOLDS = 10
 _MARKED = re.compile(r"\[([^\[\]]*)\]\(\w+\)")
 _NEED_OF_KIND = {
     "suicide": "crisis", "self_harm": "crisis", "medical": "emergency", "fall": "emergency", "stroke": "emergency",
@@ -30,8 +30,8 @@ _IS_DANGER = {"emergency", "crisis", "abuse"}
 class Sentence:
     """One written sentence. `need` and `danger` are None where the sentence does not teach them.
 
-    how: `example` (of a need), `veiled`, `plain` or `everyday`; situation: what must not be split between
-    learning and measuring.
+    how: `example` (of a need), `veiled`, `plain`, `everyday`, or `answer` (a word or two that alone are no danger);
+    situation: what must not be split between learning and measuring.
     """
 
     text: str
@@ -44,7 +44,7 @@ class Sentence:
 
     @property
     def fold(self) -> int:
-        """1 to 5, the same for all sentences of a situation."""
+        """1 to 10, the same for all sentences of a situation."""
         return int(hashlib.md5(self.situation.encode(), usedforsecurity=False).hexdigest(), 16) % FOLDS + 1
 
 
@@ -71,8 +71,19 @@ def said(folder: Path = DATA / "danger_said") -> Iterator[Sentence]:
             for how in ("veiled", "plain"):
                 for text in scene.get(how) or []:
                     yield Sentence(text, how, name, region, _need(kinds), True, frozenset(kinds))
+            how = "answer" if path.stem == "short" else "everyday"
             for text in scene.get("everyday") or []:
-                yield Sentence(text, "everyday", name, region, None, False, frozenset())
+                yield Sentence(text, how, name, region, None, False, frozenset())
+
+
+def answers(path: Path = DATA.parent / "bot" / "data" / "answers.yml") -> Iterator[Sentence]:
+    """What the dialogue's questions are answered with. Each is a situation of its own."""
+    for block in yaml.safe_load(path.read_text("utf-8"))["nlu"]:
+        for line in block["examples"].splitlines():
+            if text := line.strip().removeprefix("- "):
+                yield Sentence(
+                    _MARKED.sub(r"\1", text), "answer", f"answer:{text}", None, None, False, frozenset()
+                )
 
 
 def _need(kinds: list[str]) -> str | None:
@@ -84,6 +95,7 @@ def _need(kinds: list[str]) -> str | None:
 def fingerprint() -> str:
     """Sixteen hex digits of all the files that teach the encoder."""
     digest = hashlib.sha256()
-    for path in sorted([*(DATA / "nlu").glob("*.yml"), *(DATA / "danger_said").glob("*.yaml")]):
+    told = [*(DATA / "nlu").glob("*.yml"), *(DATA / "danger_said").glob("*.yaml")]
+    for path in [*sorted(told), DATA.parent / "bot" / "data" / "answers.yml"]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,9 +1,11 @@
 """Trains the encoder on this project's sentences, measures it on situations it has not seen, and writes it out.
 
-    train.py fold [--fold 1] [--epochs 6]   learn from four fifths of the situations, measure on the last fifth
-    train.py final [--epochs 6]             learn from all, weigh lexicon and classifier by the fold, write everything
+    train.py learn [--epochs 5]        learn from nine tenths of the situations, then all that `write` does
+    train.py write                     measure what was learnt on the last tenth, weigh lexicon and classifier by that,
+                                       and write everything
+    train.py as-it-came --out FOLDER   only cut down and write it, to see what the training is worth
 
-Both keep what they made in --work (default ~/.cache/xiangyin/encoder); `final` wants a fold's results there.
+What was learnt is kept in --work (default ~/.cache/xiangyin/encoder).
 """
 
 import argparse
@@ -14,30 +16,37 @@ import re
 import sys
 import time
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
 
-from corpus import KINDS, NEEDS, Sentence, examples, fingerprint, said  # noqa: E402
+from corpus import KINDS, NEEDS, Sentence, answers, examples, fingerprint, said  # noqa: E402
 from net import PAD, Net, export  # noqa: E402
 from pretrained import Pretrained, fetch  # noqa: E402
 
 from handoff.language.encoder import Pieces  # noqa: E402
 from handoff.language.mishearing import Mishearing  # noqa: E402
+from handoff.language.ngrams import ngrams  # noqa: E402
 from handoff.model.danger import DangerScreen  # noqa: E402
 from handoff.model.words import Risk  # noqa: E402
 
 RATE, HEAD_RATE, BATCH, SMOOTH = 3e-4, 2e-3, 32, 0.05
 MISHEARD, FROM, TO = 0.5, 0.05, 0.4  # half of what it sees has this share of its characters misheard
 BARE = 0.3  # and this much of it no punctuation, as a recogniser leaves it
+AVERAGED_EVERY, KEPT = 5, 0.98  # steps, and what the mean keeps of itself: about the last 250 steps
 ALARMS = 0.08  # of everyday sentences full of frightening words, at most
+LONGEST_RUN = 2
+MEASURED_FOLD = 1  # this tenth of the situations only measures
 MEASURED_AT = 0.25  # character errors of the noisy measurement
+DOUBTED = ("veiled", "plain", "everyday")  # easy answers would flatter the share of false alarms
 HEADS = {"need": len(NEEDS), "danger": 1, "kind": len(KINDS)}
 
 
@@ -53,6 +62,16 @@ class Learner:
         self.heads = nn.ModuleDict({name: nn.Linear(size, wide) for name, wide in HEADS.items()})
         self._pieces = Pieces(self.net.pieces)
         self._mishearing = Mishearing(seed)
+
+    def save(self, path: Path) -> None:
+        """What was learnt, for `restore`."""
+        torch.save({"net": self.net.state_dict(), "heads": self.heads.state_dict()}, path)
+
+    def restore(self, path: Path) -> None:
+        """What was learnt before."""
+        states = torch.load(path, weights_only=True)
+        self.net.load_state_dict(states["net"])
+        self.heads.load_state_dict(states["heads"])
 
     def vectors(self, texts: list[str]) -> torch.Tensor:
         """(texts, size), without learning."""
@@ -85,6 +104,9 @@ class Learner:
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, [RATE, HEAD_RATE], total_steps=steps + 1, pct_start=0.1, anneal_strategy="linear"
         )
+        averaged = [
+            AveragedModel(part, multi_avg_fn=get_ema_multi_avg_fn(KEPT)) for part in (self.net, self.heads)
+        ]
         begun, done = time.monotonic(), 0
         for _ in range(epochs):
             for part in self._batches(sentences):
@@ -95,10 +117,16 @@ class Learner:
                 optimizer.step()
                 schedule.step()
                 done += 1
+                if done > steps // 2 and done % AVERAGED_EVERY == 0:
+                    averaged[0].update_parameters(self.net)
+                    averaged[1].update_parameters(self.heads)
                 if done % 100 == 0:
                     print(
                         f"{done}/{steps} loss {loss.item():.2f} {time.monotonic() - begun:.0f} s", flush=True
                     )
+        # The mean of the way's last part lies flatter than its end: it judges what it has not seen more evenly.
+        self.net.load_state_dict(averaged[0].module.state_dict())
+        self.heads.load_state_dict(averaged[1].module.state_dict())
 
     def _batches(self, sentences: list[Sentence]) -> list[list[tuple[list[int], Sentence]]]:
         rows = random.sample(sentences, len(sentences))
@@ -151,12 +179,42 @@ def _batch(rows: list[list[int]]) -> torch.Tensor:
     return ids
 
 
-def measure(learner: Learner, sentences: list[Sentence], lexicon: DangerScreen) -> dict[str, object]:
-    """Accuracy of the need, and what the danger head and the lexicon say, on sentences not learnt from."""
+class Grams:
+    """Danger by the text's characters alone: logistic regression over tf-idf of runs of one and two."""
+
+    def __init__(self, sentences: list[Sentence]) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        taught = [one for one in sentences if one.danger is not None]
+        self._vectors = TfidfVectorizer(analyzer=lambda text: ngrams(text, LONGEST_RUN), sublinear_tf=True)
+        counted = self._vectors.fit_transform([one.text for one in taught])
+        self._model = LogisticRegression(C=30.0, class_weight="balanced", solver="liblinear")
+        self._model.fit(counted, [bool(one.danger) for one in taught])
+
+    def odds(self, texts: list[str]) -> np.ndarray:
+        """(texts,)"""
+        return np.asarray(self._model.decision_function(self._vectors.transform(texts)))
+
+    def table(self) -> dict[str, np.ndarray | list[str]]:
+        """runs: the runs of characters; idf, weight: of each; bias."""
+        runs = sorted(self._vectors.vocabulary_, key=self._vectors.vocabulary_.__getitem__)
+        return {
+            "runs": runs,
+            "idf": self._vectors.idf_.astype(np.float32),
+            "weight": self._model.coef_[0].astype(np.float32),
+            "bias": self._model.intercept_.astype(np.float32),
+        }
+
+
+def measure(
+    learner: Learner, sentences: list[Sentence], lexicon: DangerScreen, grams: Grams
+) -> dict[str, object]:
+    """Accuracy of the need, and what heads, runs of characters and lexicon say, on sentences not learnt from."""
     from sklearn.metrics import f1_score, roc_auc_score
 
     asked = [one for one in sentences if one.how == "example" and one.need]
-    doubted = [one for one in sentences if one.how != "example"]
+    doubted = [one for one in sentences if one.how in DOUBTED]
     found: dict[str, object] = {"sentences": len(sentences)}
     for heard in ("clean", "noisy"):
         mishearing = Mishearing(77)
@@ -171,12 +229,15 @@ def measure(learner: Learner, sentences: list[Sentence], lexicon: DangerScreen) 
             "macro_f1": round(float(f1_score(truth, best, average="macro")), 4),
         }
         texts = [as_heard(one.text) for one in doubted]
-        odds = learner.scores(texts)["danger"][:, 0]
+        scores = learner.scores(texts)
+        odds = scores["danger"][:, 0]
         danger = np.array([bool(one.danger) for one in doubted])
         signs = np.array([_signs(lexicon, text) for text in texts])
+        heads = np.column_stack([odds, grams.odds(texts), scores["need"]])
         found[f"danger_auc_{heard}"] = round(float(roc_auc_score(danger, odds)), 4)
-        found[f"rows_{heard}"] = np.column_stack([odds, signs, danger]).tolist()
+        found[f"rows_{heard}"] = np.column_stack([heads, signs, danger]).tolist()
         found["how"] = [one.how for one in doubted]
+        found["situations"] = [one.situation for one in doubted]
     return found
 
 
@@ -186,24 +247,46 @@ def _signs(lexicon: DangerScreen, text: str) -> list[float]:
     return [*(float(finding.risk is level) for level in levels), float(finding.doubt)]
 
 
-def weigh(measured: dict[str, object]) -> dict[str, float]:
-    """How lexicon and classifier weigh together; the bias where `ALARMS` of everyday sentences raise an alarm."""
+@dataclass(frozen=True)
+class Weights:
+    """What the parts weigh in the log-odds of danger. need: one for each of `NEEDS`; fusion: for the card."""
+
+    danger: float
+    grams: float
+    need: np.ndarray
+    fusion: dict[str, float]
+
+
+def weigh(measured: dict[str, object]) -> Weights:
+    """How heads, runs of characters and lexicon weigh together; the bias where `ALARMS` of everyday sentences raise
+    an alarm. Prints what that finds, each sentence weighed by what was fitted on other situations."""
     from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
 
     clean, noisy = (np.array(measured[f"rows_{heard}"]) for heard in ("clean", "noisy"))
     rows = np.vstack([clean, noisy])
-    model = LogisticRegression(C=1.0, class_weight="balanced").fit(rows[:, :-1], rows[:, -1])
-    weights = dict(zip(("odds", "emergency", "urgent", "attention", "doubt"), model.coef_[0], strict=True))
-    everyday = clean[clean[:, -1] == 0][:, :-1] @ model.coef_[0]
-    weights["bias"] = -float(np.quantile(everyday, 1 - ALARMS))
-    how = np.array(measured["how"])
-    raised = clean[:, :-1] @ model.coef_[0] + weights["bias"] > 0
-    raised_noisy = noisy[:, :-1] @ model.coef_[0] + weights["bias"] > 0
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, class_weight="balanced", max_iter=1000))
+    apart = cross_val_predict(
+        model, rows[:, :-1], rows[:, -1], groups=[*measured["situations"], *measured["situations"]],
+        cv=GroupKFold(5), method="decision_function",
+    )  # fmt: skip
+    how, danger = np.array(measured["how"]), clean[:, -1] == 1
+    limit = float(np.quantile(apart[: len(clean)][~danger], 1 - ALARMS))
     for kind in ("veiled", "plain", "everyday"):
-        print(
-            f"{kind}: raised {raised[how == kind].mean():.3f} clean, {raised_noisy[how == kind].mean():.3f} noisy"
-        )
-    return {name: round(float(value), 4) for name, value in weights.items()}
+        parts = [part[how == kind] > limit for part in (apart[: len(clean)], apart[len(clean) :])]
+        print(f"{kind}: raised {parts[0].mean():.3f} clean, {parts[1].mean():.3f} noisy")
+    model.fit(rows[:, :-1], rows[:, -1])
+    factors = model[-1].coef_[0] / model[0].scale_
+    # The scale of the whole is the fit's; where it starts is where the alarms are few enough.
+    bias = -float(np.quantile(clean[~danger][:, :-1] @ factors, 1 - ALARMS))
+    signs = dict(zip(("emergency", "urgent", "attention", "doubt"), factors[-4:], strict=True))
+    fusion = {"odds": 1.0, **signs, "bias": bias}
+    return Weights(
+        float(factors[0]), float(factors[1]), factors[2:-4],
+        {name: round(float(value), 4) for name, value in fusion.items()},
+    )  # fmt: skip
 
 
 def main() -> None:
@@ -211,58 +294,65 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["fold", "final"])
-    parser.add_argument(
-        "--fold", type=int, default=1, help="which fifth of the situations to measure on, 1 to 5"
-    )
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("what", choices=["learn", "write", "as-it-came"])
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--work", type=Path, default=Path.home() / ".cache" / "xiangyin" / "encoder")
     parser.add_argument("--out", type=Path, default=ROOT / "nlu_data" / "encoder")
     args = parser.parse_args()
-    sentences = [*examples(), *said()]
     args.work.mkdir(parents=True, exist_ok=True)
-    kept = args.work / f"fold-{args.fold}.json"
-    if args.what == "fold":
-        learner = Learner(args.work, args.seed)
-        learner.learn([one for one in sentences if one.fold != args.fold], args.epochs)
-        torch.save(
-            {"net": learner.net.state_dict(), "heads": learner.heads.state_dict()},
-            args.work / f"fold-{args.fold}.pt",
-        )
-        lexicon = DangerScreen.load(ROOT / "nlu_data" / "danger")
-        measured = measure(learner, [one for one in sentences if one.fold == args.fold], lexicon)
-        kept.write_text(json.dumps(measured), "utf-8")
-        print({name: value for name, value in measured.items() if name != "how" and "rows" not in name})
-        print(weigh(measured))
-        return
-    if not kept.is_file():
-        sys.exit(f"{kept} is missing: run `train.py fold` first; its measurement sets the thresholds")
     learner = Learner(args.work, args.seed)
-    learner.learn(sentences, args.epochs)
-    write(learner, args.out, json.loads(kept.read_text("utf-8")), args.epochs, len(sentences))
+    if args.what == "as-it-came":
+        card(export(learner.net, args.out), args.out, sentences=0, epochs=0)
+        return
+    sentences = [*examples(), *said(), *answers()]
+    taught = [one for one in sentences if one.fold != MEASURED_FOLD]
+    learnt = args.work / "learnt.pt"
+    if args.what == "learn":
+        learner.learn(taught, args.epochs)
+        learner.save(learnt)
+    learner.restore(learnt)
+    grams = Grams(taught)
+    unseen = [one for one in sentences if one.fold == MEASURED_FOLD]
+    measured = measure(learner, unseen, DangerScreen.load(ROOT / "nlu_data" / "danger"), grams)
+    told = ("how", "situations", "rows_clean", "rows_noisy")
+    print({name: value for name, value in measured.items() if name not in told})
+    write(learner, args.out, measured, grams, args.epochs, len(taught))
 
 
-def write(learner: Learner, folder: Path, measured: dict[str, object], epochs: int, sentences: int) -> None:
-    """The encoder, its pieces, its heads, and the card that says what they are."""
-    model = export(learner.net, folder)
-    heads = {
-        f"{name}_{part}": getattr(learner.heads[name], part).detach().numpy()
-        for name in ("danger", "kind")
-        for part in ("weight", "bias")
+def write(
+    learner: Learner, folder: Path, measured: dict[str, object], grams: Grams, epochs: int, sentences: int
+) -> None:
+    """The encoder, its pieces, its heads, the runs of characters, and the card that says what they are."""
+    model, weights = export(learner.net, folder), weigh(measured)
+    head = {
+        name: (learner.heads[name].weight.detach().numpy(), learner.heads[name].bias.detach().numpy())
+        for name in HEADS
     }
-    np.savez(folder / "heads.npz", **heads)
-    card = {
+    # The needs' heads and the danger's are linear in the same vector: what they weigh together is one head.
+    danger = [weights.danger * head["danger"][part][0] + weights.need @ head["need"][part] for part in (0, 1)]
+    table = grams.table()
+    np.savez_compressed(
+        folder / "heads.npz", danger_weight=danger[0].astype(np.float32), danger_bias=np.float32(danger[1]),
+        kind_weight=head["kind"][0], kind_bias=head["kind"][1], runs=np.array(table["runs"]), idf=table["idf"],
+        run_weight=np.float32(weights.grams) * table["weight"], run_bias=np.float32(weights.grams * table["bias"][0]),
+    )  # fmt: skip
+    held_out = {key: value for key, value in measured.items() if key.startswith(("need", "danger"))}
+    card(model, folder, sentences=sentences, epochs=epochs, danger=weights.fusion, held_out=held_out)
+
+
+def card(model: Path, folder: Path, *, sentences: int, epochs: int, **more: object) -> None:
+    """What says which encoder it is; the product checks the file against it."""
+    about = {
         "name": "multilingual-e5-small (MIT), its vocabulary cut to Chinese, tuned on nlu_data, eight bits",
         "sha256": hashlib.sha256(model.read_bytes()).hexdigest(),
         "data": fingerprint(),
         "sentences": sentences,
         "epochs": epochs,
         "kinds": list(KINDS),
-        "danger": weigh(measured),
-        "held_out": {key: value for key, value in measured.items() if key.startswith(("need", "danger"))},
+        **more,
     }
-    (folder / "card.json").write_text(json.dumps(card, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    (folder / "card.json").write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", "utf-8")
     print(f"{folder}: {sum(path.stat().st_size for path in folder.iterdir()) / 1e6:.1f} MB")
 
 
