@@ -76,11 +76,13 @@ evaluate: .venv/.dev setup ## what is understood, on held-back sentences: writes
 pipelines: .venv/.dev setup ## several pipelines of Rasa, trained and measured side by side: writes docs/pipelines.md
 	@$(PY) -W ignore -m tools.pipelines
 
+heard: .venv/.dev setup ## sentences spoken down a telephone line and read back: writes docs/mishearing.md, half an hour
+	@$(PY) -W ignore -m tools.heard
+
 encoder: .venv/.uv ## train the sentence encoder anew: an hour, only when nlu_data has changed much
-	@$(UV) venv --quiet --allow-existing --python $(PY) .venv/encoder
-	$(UV) pip install --quiet --python .venv/encoder/bin/python -r tools/encoder/requirements.txt
-	.venv/encoder/bin/python tools/encoder/train.py fold
-	.venv/encoder/bin/python tools/encoder/train.py final --epochs 7
+	@$(PY) -m venv .venv/encoder
+	.venv/encoder/bin/python -m pip install --quiet --disable-pip-version-check -r tools/encoder/requirements.txt
+	.venv/encoder/bin/python tools/encoder/train.py learn
 
 screenshots: .venv/.dev setup ## the pictures of the README, made again
 	@tools/system-packages
@@ -94,4 +96,4 @@ lock: .venv/.uv ## resolve the dependencies of both environments anew
 clean: ## remove what was built here (not the store, not the models)
 	@rm -rf .venv bot/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup run demo check test evaluate pipelines encoder screenshots lock clean
+.PHONY: help setup run demo check test evaluate pipelines heard encoder screenshots lock clean

@@ -5,21 +5,29 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from connectors.errors import ConnectorError
+from connectors.fixed_words import responses, said_in
 from connectors.pages import page_phrases
 from connectors.rasa_client import RasaClient
 from connectors.screens import danger_screen, load_dialect
 from connectors.settings import ROOT, Settings
 from connectors.supervisor import RasaSupervisor
 from connectors.voices import Voices
+from connectors.wechat.account import Account
+from connectors.wechat.inbox import Inbox
+from connectors.wechat.wecom_account import WecomAccount
+from connectors.wechat.wecom_callback import WecomTaps
 from handoff.model.clock import Clock
 from handoff.model.hotlines import Hotlines
 from handoff.model.knowledge import load_knowledge
+from handoff.model.quiet import QuietHours
+from handoff.service.breaking_off import BreakingOff
 from handoff.service.casework import Casework
 from handoff.service.consulting import Consulting
 from handoff.service.dispatch import Dispatch
 from handoff.service.hub import Hub
 from handoff.service.phrases import Phrases
 from handoff.service.ports import Dialogue
+from handoff.service.putting_through import PuttingThrough
 from handoff.service.questions import Questions
 from handoff.service.queue import Queue
 from handoff.service.talks import Talks
@@ -43,11 +51,13 @@ class Domain:
     phrases: Phrases
     understander: Understander
     turns: Turns
+    breaking_off: BreakingOff
     casework: Casework
     queue: Queue
     questions: Questions
     talks: Talks
     workers: Workers
+    putting_through: PuttingThrough
 
 
 @dataclass(frozen=True)
@@ -59,18 +69,26 @@ class Service:
     voices: Voices
     rasa: RasaClient
     supervisor: RasaSupervisor | None
+    inbox: Inbox | None = None
+    """Of the Official Account, where there is one."""
+    taps: WecomTaps | None = None
+    """Of the workers' cards in WeCom, where they are told there."""
 
 
 def understander(settings: Settings, dialogue: Dialogue) -> Understander:
     """The full understanding of single utterances."""
+    phrases = Phrases.load(NLU_DATA / "phrases.yaml")
+    return Understander(danger_screen(settings.encoder), phrases, consulting(settings), dialogue)
+
+
+def consulting(settings: Settings) -> Consulting:
+    """The consultation over the knowledge base's files."""
     dialect = load_dialect()
-    consulting = Consulting(
+    return Consulting(
         load_knowledge(NLU_DATA / "consultation"),
         region=settings.region,
         as_meant=lambda text: dialect.mandarin(text).text,
     )
-    phrases = Phrases.load(NLU_DATA / "phrases.yaml")
-    return Understander(danger_screen(settings.encoder), phrases, consulting, dialogue)
 
 
 def open_store(settings: Settings) -> Store:
@@ -82,11 +100,17 @@ def open_store(settings: Settings) -> Store:
 
 
 @asynccontextmanager
-async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = None) -> AsyncIterator[Domain]:
-    """The domain with its durable engine running."""
+async def domain(
+    settings: Settings,
+    dialogue: Dialogue,
+    clock: Clock | None = None,
+    connect: Callable[[Store, Dispatch, Clock], None] = lambda _store, _dispatch, _clock: None,
+) -> AsyncIterator[Domain]:
+    """The domain with its durable engine running; `connect` gives the engine its ways before it starts."""
     store, hub, clock = open_store(settings), Hub(), clock or Clock()
     knows = understander(settings, dialogue)
     dispatch = Dispatch(store, hub, clock)
+    dispatch.quiet = QuietHours(settings.quiet_from, settings.quiet_to)
     turns = Turns(store, knows, Hotlines.load(NLU_DATA / "hotlines.yaml"), dispatch, clock)
     casework, queue, workers = (
         Casework(store, knows.phrases, dispatch, clock),
@@ -97,6 +121,7 @@ async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = N
     try:
         await store.check_key()
         await questions.load()
+        connect(store, dispatch, clock)
         await dispatch.launch(settings.engine_url, turns.finish)
         yield Domain(
             store,
@@ -105,11 +130,13 @@ async def domain(settings: Settings, dialogue: Dialogue, clock: Clock | None = N
             knows.phrases,
             knows,
             turns,
+            BreakingOff(store, dispatch, clock),
             casework,
             queue,
             questions,
             Talks(store),
             workers,
+            PuttingThrough(store, casework, dispatch, clock, dispatch.quiet),
         )
     finally:
         await dispatch.close()
@@ -124,18 +151,43 @@ async def service(
     rasa = RasaClient(settings.rasa_url, settings.dialogue_timeout_s)
     supervisor = None if settings.rasa_url else RasaSupervisor(settings, rasa, say)
     voices = Voices(settings)
-    async with domain(settings, rasa) as parts:
+    accounts: list[Account] = []
+    companies: list[WecomAccount] = []
+
+    def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
+        if settings.wechat_app_id:
+            accounts.append(Account(settings, voices, store, dispatch, clock))
+        if settings.wecom_corp_id:
+            companies.append(WecomAccount(settings, store, dispatch, clock))
+
+    async with domain(settings, rasa, connect=connect) as parts:
+        inbox = accounts[0].inbox(parts.turns, parts.understander.screen) if accounts else None
+        taps = companies[0].taps(parts.casework) if companies else None
         try:
             if supervisor is not None:
                 supervisor.start()
             if settings.warm_voices:
-                voices.start([*parts.phrases.fixed(), *page_phrases().values()])
-            yield Service(settings, parts, voices, rasa, supervisor)
+                voices.start(_said_ahead(settings, parts.phrases, parts.understander.consulting))
+            if inbox is not None:
+                inbox.start()
+            yield Service(settings, parts, voices, rasa, supervisor, inbox, taps)
         finally:
+            if inbox is not None:
+                await inbox.close()
+            for account in accounts:
+                account.close()
+            for company in companies:
+                await company.close()
             await voices.close()
             if supervisor is not None:
                 await supervisor.close()
             await rasa.close()
+
+
+def _said_ahead(settings: Settings, phrases: Phrases, consulting: Consulting) -> list[str]:
+    """What is rendered ahead: on a telephone everything that can be, since there a silence is all one has."""
+    fixed = [*phrases.fixed(), *page_phrases().values()]
+    return [*fixed, *responses(), *said_in(consulting.files)] if settings.sip_user else fixed
 
 
 def explain_os_error(error: OSError) -> ConnectorError:

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,8 +18,12 @@ from connectors.seed import seed
 from connectors.settings import Settings
 from connectors.station import StationPage
 from connectors.web import MAX_BODY, add_headers, plain_errors
+from connectors.wechat.page import WeChatPage, card_link
 from handoff.console.pages import Console
 from handoff.model.clock import Clock
+
+if TYPE_CHECKING:
+    from connectors.telephone import Telephone
 
 
 def build_app(parts: Service, clock: Clock | None = None) -> web.Application:
@@ -28,10 +33,17 @@ def build_app(parts: Service, clock: Clock | None = None) -> web.Application:
     domain = parts.domain
     StationPage(parts).add_to(app)
     console = Console(
-        domain.casework, domain.queue, domain.questions, domain.workers, domain.hub, clock or Clock()
-    )
+        domain.casework, domain.queue, domain.questions, domain.workers, domain.hub, clock or Clock(),
+        card_link=card_link(parts.settings),
+    )  # fmt: skip
     console.add_to(app)
     Gateway(parts).add_to(app)
+    if parts.inbox is not None:
+        parts.inbox.add_to(app)
+    if parts.settings.wechat_app_id:
+        WeChatPage(parts, clock or Clock()).add_to(app)
+    if parts.taps is not None:
+        parts.taps.add_to(app)
     app.router.add_get("/", _to_station)
 
     async def on_shutdown(_app: web.Application) -> None:
@@ -54,16 +66,36 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     door = _bind(settings)
     async with service(settings, say) as parts:
+        telephone: Telephone | None = None
         runner = web.AppRunner(build_app(parts), access_log=None, shutdown_timeout=3)
         await runner.setup()
         try:
             await web.SockSite(runner, door, ssl_context=_tls(settings)).start()
             await seed(parts.domain, say)
+            telephone = await _telephone(parts, say)
             _announce(settings, runner, say)
             await stop.wait()
             say("正在停下……")
         finally:
+            if telephone is not None:
+                await telephone.stop()
             await runner.cleanup()
+
+
+async def _telephone(parts: Service, say: Callable[[str], None]) -> "Telephone | None":
+    """The telephone, where one is set; a telephone that can't be had keeps nobody from the pages."""
+    if not parts.settings.sip_user:
+        return None
+    from connectors.telephone import Telephone
+
+    telephone = Telephone(parts)
+    try:
+        await telephone.start()
+    except ConnectorError as error:
+        say(error.message)
+        return None
+    say("电话已经接通，可以打进来了。")
+    return telephone
 
 
 def _end_with_stdin() -> None:
@@ -101,4 +133,6 @@ def _announce(settings: Settings, runner: web.AppRunner, say: Callable[[str], No
     base = f"{'https' if settings.tls_certificate else 'http'}://{host}:{port}"
     settings.at("address").write_text(base)
     say(f"乡音已经开始服务。站点页面：{base}/station    工作台：{base}/console")
+    if settings.wechat_app_id and not settings.wechat_verified:
+        say("公众号没有认证：微信里只能五秒内当场回话，社工后来说的送不到，会变成打电话、上门的任务。")
     say("对话引擎还在后台加载；加载好之前，险情照样会筛查，其他的事都交给人。按 Ctrl-C 停下。")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from datetime import time
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -58,6 +59,71 @@ class Settings(BaseSettings):
     voice: Literal["auto", "kokoro", "espeak"] = Field(
         default="auto", description="auto: the neural voice, espeak-ng as the last resort"
     )
+    public_url: str = Field(
+        default="", description="address under which others reach this service, such as https://xy.example.cn"
+    )
+    wechat_app_id: str = Field(
+        default="", description="AppID of the Official Account (服务号); empty: no WeChat"
+    )
+    wechat_secret: str = Field(default="", description="its AppSecret")
+    wechat_token: str = Field(default="", description="the Token entered under 服务器配置")
+    wechat_aes_key: str = Field(
+        default="", description="the EncodingAESKey (43 characters); empty: plain mode only"
+    )
+    wechat_verified: bool = Field(
+        default=True, description="whether the account is verified (已认证): only then it may write by itself"
+    )
+    wechat_subscription: str = Field(
+        default="",
+        description="template id of a 订阅通知 that says that words are waiting; empty: none is sent",
+    )
+    wechat_subscription_keys: str = Field(
+        default="thing1",
+        description="the template's keywords, parted by commas: thing, time, date, phrase or const",
+    )
+    wechat_api: str = Field(
+        default="https://api.weixin.qq.com",
+        description="the platform's address, or that of `wechat simulate`",
+    )
+    wechat_open: str = Field(
+        default="https://open.weixin.qq.com", description="where web authorisation begins"
+    )
+    wecom_corp_id: str = Field(
+        default="", description="CorpID of WeCom (企业微信); empty: workers are told by the console only"
+    )
+    wecom_agent_id: int = Field(default=0, description="AgentId of the application in WeCom")
+    wecom_secret: str = Field(default="", description="the application's Secret")
+    wecom_token: str = Field(default="", description="Token of the application's 接收消息")
+    wecom_aes_key: str = Field(default="", description="EncodingAESKey of the application's 接收消息")
+    wecom_api: str = Field(
+        default="https://qyapi.weixin.qq.com", description="WeCom's address, or that of `wechat simulate`"
+    )
+    quiet_from: time = Field(
+        default=time(21, 0), description="from then on nobody is rung up for what can wait"
+    )
+    quiet_to: time = Field(default=time(7, 30), description="until then")
+    sip_dial: str = Field(
+        default="sip:{number}@{domain}",
+        description="how a worker's number is rung up; {domain} is XIANGYIN_SIP_DOMAIN",
+    )
+    sip_user: str = Field(
+        default="", description="the telephone's name at the exchange or trunk; empty: no telephone"
+    )
+    sip_domain: str = Field(
+        default="", description="the exchange's or trunk's domain, with a port if need be"
+    )
+    sip_password: str = Field(
+        default="", description="its password; may be empty where addresses are trusted"
+    )
+    sip_registrar: str = Field(
+        default="", description="where to register; empty: calls come directly, nothing is registered"
+    )
+    sip_listen: str = Field(default="", description="ADDRESS:PORT to take calls on; empty: any free port")
+    sip_interface: str = Field(
+        default="",
+        description="network interface or address for calls; empty: found by itself, never loopback",
+    )
+    sip_calls: int = Field(default=6, ge=1, description="calls at once; further ones hear busy")
     rasa_url: str = Field(
         default="", description="address of a Rasa started elsewhere; empty: one is started and supervised"
     )

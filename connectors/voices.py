@@ -1,9 +1,12 @@
 """The ears and the voice of a running service: loaded once in the background, used off the event loop."""
 
 import asyncio
+import os
+import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -23,6 +26,7 @@ T = TypeVar("T")
 
 # Names of the field, so that the recogniser expects them.
 DOMAIN_WORDS = "医保，低保，养老金，社工，村医，降压药，农药，报销，慢病卡，老伴，孙娃"
+_NICE = 5
 KEPT_SOUNDS = 64
 """So many sentences stay in memory for 再说一遍; what was said to a person is never written to disk."""
 
@@ -34,8 +38,8 @@ class Voices:
         self._settings = settings
         self.models = ModelStore(settings.models, hub_mirror=settings.hub_mirror or None)
         # Hearing must not wait behind speaking: while an answer is spoken the next words may come in.
-        self._ears = ThreadPoolExecutor(1, "ears")
-        self._mouth = ThreadPoolExecutor(1, "mouth")
+        self._ears = ThreadPoolExecutor(1, "ears", _behind_the_loop)
+        self._mouth = ThreadPoolExecutor(1, "mouth", _behind_the_loop)
         self._recogniser: asyncio.Future[Recogniser] | None = None
         self._speaker: asyncio.Future[Speaker] | None = None
         self._preparing: asyncio.Future[None] | None = None
@@ -81,7 +85,11 @@ class Voices:
         """The sentence as WAV bytes; raises VoiceError."""
         key = (sentence, round(speed, 3), round(volume, 3))
         if key not in self._sounds:
-            sound = await self.say(sentence, speed=speed, volume=volume)
+            speaker = await self.speaker()
+            # What lies on disk does not wait behind what is being rendered, perhaps for somebody else.
+            sound = speaker.prepared(sentence, speed=speed, volume=volume) or await self.say(
+                sentence, speed=speed, volume=volume
+            )
             self._sounds[key] = to_wav(sound)
             while len(self._sounds) > KEPT_SOUNDS:
                 self._sounds.popitem(last=False)
@@ -89,15 +97,32 @@ class Voices:
 
     async def say(self, text: str, *, speed: float = 1.0, volume: float = 1.0) -> Sound:
         """The text as sound; raises VoiceError."""
+        with self.undisturbed():
+            speaker = await self.speaker()
+            return await self._off_loop(self._mouth, lambda: speaker.say(text, speed=speed, volume=volume))
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Nothing is rendered ahead meanwhile: for as long as somebody waits, or is on the telephone."""
         self._waiting += 1
         self._lull.clear()
         try:
-            speaker = await self.speaker()
-            return await self._off_loop(self._mouth, lambda: speaker.say(text, speed=speed, volume=volume))
+            yield
         finally:
             self._waiting -= 1
             if not self._waiting:
                 self._lull.set()
+
+    async def is_ready(self, sentence: str, *, speed: float = 1.0) -> bool:
+        """Whether the sentence lies rendered on disk."""
+        return (await self.speaker()).is_prepared(sentence, speed=speed)
+
+    async def fixed(self, sentence: str) -> Sound:
+        """A sentence that is the same for everybody: rendered once and kept on disk; raises VoiceError."""
+        with self.undisturbed():
+            speaker = await self.speaker()
+            await self._off_loop(self._mouth, lambda: speaker.prepare([sentence]))
+            return await self._off_loop(self._mouth, lambda: speaker.say(sentence))
 
     async def speaker(self) -> Speaker:
         """The loaded voice; waits for it, raises VoiceError where there is none."""
@@ -126,6 +151,18 @@ class Voices:
     @staticmethod
     async def _off_loop(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _behind_the_loop() -> None:
+    """This thread, and those that its models start, let the loop go first: it keeps time for everybody.
+
+    Else one who is answered by voice keeps all others waiting: rendering takes every core there is.
+    """
+    with suppress(
+        OSError, AttributeError
+    ):  # a sandbox may forbid it, and on other systems it would be the whole process
+        if sys.platform == "linux":
+            os.nice(_NICE)
 
 
 def _mention(loading: "asyncio.Future[Any]") -> None:

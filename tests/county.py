@@ -24,10 +24,12 @@ from connectors.root import NLU_DATA, Domain, Service, domain, understander
 from connectors.server import build_app
 from connectors.settings import Settings
 from connectors.voices import Voices
-from handoff.model.clock import MovedClock
+from connectors.wechat.inbox import Inbox
+from handoff.model.clock import Clock, MovedClock
 from handoff.model.hotlines import Hotlines
 from handoff.model.nouns import Opening, Outcome, Utterance
 from handoff.model.words import Channel, Speaker
+from handoff.service.dispatch import Dispatch
 from handoff.service.turns import Turns
 from handoff.store.database import Store
 from handoff.store.tables import Case, CaseEvent, Conversation, Notice, Reply, Station, Turn, Village, Worker
@@ -153,13 +155,15 @@ class County:
 
 
 @asynccontextmanager
-async def county(settings: Settings, **client: Any) -> AsyncIterator[County]:
+async def county(
+    settings: Settings, connect: Callable[[Store, Dispatch, Clock], None] = lambda *_: None, **client: Any
+) -> AsyncIterator[County]:
     """A county on the store of `settings`; an empty store gets its village and its cast."""
     clock = MovedClock()
     async with strict_double() as double:
         rasa = RasaClient(double.url, **client)
         try:
-            async with domain(settings, rasa, clock) as parts:
+            async with domain(settings, rasa, clock, connect) as parts:
                 here = County(settings, parts, clock, double, rasa)
                 await _people(here)
                 yield here
@@ -288,10 +292,12 @@ async def _read_events(lines: aiohttp.StreamReader, heard: "asyncio.Queue[tuple[
 
 
 @asynccontextmanager
-async def pages(here: County) -> AsyncIterator[Pages]:
+async def pages(
+    here: County, voices: Voices | None = None, inbox: Inbox | None = None
+) -> AsyncIterator[Pages]:
     """The web application over a county, served on loopback."""
-    voices = Voices(here.settings)
-    app = build_app(Service(here.settings, here.domain, voices, here.client, None), here.clock)
+    voices = voices or Voices(here.settings)
+    app = build_app(Service(here.settings, here.domain, voices, here.client, None, inbox), here.clock)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

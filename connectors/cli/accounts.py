@@ -43,12 +43,14 @@ async def list_all(settings: Settings, as_json: bool) -> None:
             "role": one.role,
             "on_duty": one.on_duty,
             "disabled": one.disabled_at is not None,
+            "wecom": one.wecom_id,
+            "has_phone": one.phone is not None,
         }
         state = "已停用" if one.disabled_at else "值班" if one.on_duty else "休息"
         print(
             json.dumps(fields, ensure_ascii=False)
             if as_json
-            else f"{one.name}\t{one.display_name}\t{ROLE_ZH[one.role]}\t{state}"
+            else f"{one.name}\t{one.display_name}\t{ROLE_ZH[one.role]}\t{one.wecom_id or '-'}\t{state}"
         )
 
 
@@ -65,6 +67,20 @@ async def set_duty(settings: Settings, name: str, on: bool) -> None:
     async with _workers(settings) as workers:
         await workers.set_duty(name, on)
     print(f"{name}：{'值班' if on else '休息'}")
+
+
+async def set_wecom(settings: Settings, name: str, wecom_id: str | None) -> None:
+    """Where alarms reach a worker in WeCom; None takes it away."""
+    async with _workers(settings) as workers:
+        await workers.set_wecom(name, wecom_id)
+    print(f"{name}：警报{'也发到企业微信 ' + wecom_id if wecom_id else '只在工作台上响'}")
+
+
+async def set_phone(settings: Settings, name: str, phone: str | None) -> None:
+    """Where callers are put through to a worker; None takes it away."""
+    async with _workers(settings) as workers:
+        await workers.set_phone(name, phone)
+    print(f"{name}：{'老人打电话要找人，会转到登记的电话' if phone else '不再转电话'}")
 
 
 async def disable(settings: Settings, name: str) -> None:

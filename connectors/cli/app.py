@@ -28,6 +28,8 @@ app.add_typer(models, name="models")
 place = typer.Typer(help="村和站点。", no_args_is_help=True)
 app.add_typer(worker, name="worker")
 app.add_typer(place, name="place")
+wechat = typer.Typer(help="微信公众号：检查、菜单、在本机演练。", no_args_is_help=True)
+app.add_typer(wechat, name="wechat")
 
 AsJson = Annotated[bool, typer.Option("--json", help="只印 JSON，给程序读。")]
 
@@ -216,6 +218,38 @@ def worker_duty(
     _run(set_duty(_settings(), name, on))
 
 
+@worker.command("wecom")
+def worker_wecom(
+    name: Annotated[str, typer.Argument(help="登录名。")],
+    wecom_id: Annotated[
+        str | None, typer.Argument(metavar="账号", help="企业微信通讯录里的账号，不是姓名，也不是手机号。")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="不再发到企业微信。")] = False,
+) -> None:
+    """登记社工的企业微信：警报也发到手机上。"""
+    from connectors.cli.accounts import set_wecom
+
+    if clear == (wecom_id is not None):
+        raise typer.BadParameter("写上账号，或者用 --clear，二选一。")
+    _run(set_wecom(_settings(), name, wecom_id))
+
+
+@worker.command("phone")
+def worker_phone(
+    name: Annotated[str, typer.Argument(help="登录名。")],
+    phone: Annotated[
+        str | None, typer.Argument(metavar="电话", help="手机、座机或者分机号，只写数字。")
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="不再转电话给他。")] = False,
+) -> None:
+    """登记社工的电话：老人打电话来要找人，值班的就接得到。"""
+    from connectors.cli.accounts import set_phone
+
+    if clear == (phone is not None):
+        raise typer.BadParameter("写上电话，或者用 --clear，二选一。")
+    _run(set_phone(_settings(), name, phone))
+
+
 @place.command("list")
 def place_list() -> None:
     """列出村和站点。"""
@@ -244,6 +278,36 @@ def place_station(
     _run(add_station(_settings(), code, name, village))
 
 
+@wechat.command("check")
+def wechat_check(as_json: AsJson = False) -> None:
+    """查一查公众号接好了没有：设置、令牌、白名单、权限、菜单、时间。都好时退出码是 0。"""
+    from connectors.cli.wechat import check
+
+    raise typer.Exit(_run(check(_settings(), as_json)))
+
+
+@wechat.command("menu")
+def wechat_menu(
+    publish: Annotated[bool, typer.Option("--publish", help="发布成应有的样子。")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """看公众号底部的菜单；加 --publish 就发布。"""
+    from connectors.cli.wechat import menu
+
+    raise typer.Exit(_run(menu(_settings(), publish, as_json)))
+
+
+@wechat.command("simulate")
+def wechat_simulate(
+    port: Annotated[int, typer.Option(help="演练平台的端口；0 表示随便找一个空的。")] = 8040,
+    service: Annotated[str, typer.Option(help="乡音的服务在哪里。")] = "http://127.0.0.1:8030",
+) -> None:
+    """在本机装成微信平台：网页上装成村里人聊天，旁边是社工的企业微信。"""
+    from connectors.wechat.double.run import simulate
+
+    _run(simulate(port, service.rstrip("/"), say))
+
+
 @app.command()
 def train() -> None:
     """内容有变动时训练对话模型；没有变动就什么也不做。"""
@@ -266,7 +330,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="turns、screen 或 crash。")],
+    name: Annotated[str, typer.Argument(help="turns、screen、crash、wechat、voice 或 calls。")],
     as_json: AsJson = False,
     store: Annotated[str, typer.Option(help="crash 用的库：sqlite 或 postgresql。")] = "sqlite",
 ) -> None:

@@ -31,7 +31,10 @@ from connectors.rasa_model import is_whole, model_path
 from connectors.root import NLU_DATA, explain_os_error
 from connectors.screens import danger_screen
 from connectors.settings import Settings
+from connectors.wechat.check import wecom_settings
+from connectors.wechat.envelope import Envelope
 from handoff.language.encoder import EncoderError
+from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
 from handoff.service.phrases import Phrases
 from handoff.store.database import sync_url
@@ -77,6 +80,9 @@ async def examine(settings: Settings, as_json: bool) -> int:
         ("语句", _phrases),
         ("端口", lambda: _port(settings, base)),
         ("加密访问", lambda: _tls(settings)),
+        ("微信公众号", lambda: _wechat(settings)),
+        ("企业微信", lambda: _wecom(settings)),
+        ("电话", lambda: _telephone(settings, base)),
     ]
     found = [Check("设置", True, "must", f"读得通，数据在 {settings.data}")]
     found += await asyncio.gather(*(asyncio.to_thread(_guarded, name, look) for name, look in looks))
@@ -340,6 +346,37 @@ def _port(settings: Settings, base: str) -> Check:
     return Check("端口", True, "must", f"{settings.host}:{settings.port} 空着")
 
 
+def _telephone(settings: Settings, base: str) -> Check:
+    """What can be seen without calling anybody: the library, the model, and whether the port is free."""
+    name = "电话"
+    if not settings.sip_user:
+        return Check(name, True, "should", "没有设，不接电话")
+    if not settings.sip_domain:
+        return Check(name, False, "must", "设了 XIANGYIN_SIP_USER，没设 XIANGYIN_SIP_DOMAIN", "补上它")
+    try:
+        import baresip  # noqa: F401
+    except (ImportError, OSError) as error:
+        return Check(name, False, "must", f"SIP 库装不起来（{type(error).__name__}）", "make setup")
+    if settings.sip_listen and not base and not _can_listen(settings.sip_listen):
+        mend = "改 XIANGYIN_SIP_LISTEN，或停掉占着的程序"
+        return Check(name, False, "must", f"{settings.sip_listen} 用不了", mend)
+    how = f"到 {settings.sip_registrar} 登记" if settings.sip_registrar else "等电话直接打来"
+    return Check(name, True, "must", f"{how}，同时接 {settings.sip_calls} 个")
+
+
+def _can_listen(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return False
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as one:
+            one.bind((host.strip("[]"), int(port)))
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def _tls(settings: Settings) -> Check:
     name, certificate = "加密访问", settings.tls_certificate
     if certificate is not None:
@@ -353,6 +390,29 @@ def _tls(settings: Settings) -> Check:
         return Check(name, True, "should", "只在本机用，不需要证书；本机的浏览器给话筒")
     mend = "设 XIANGYIN_TLS_CERTIFICATE 和 XIANGYIN_TLS_KEY"
     return Check(name, False, "should", "别的机器没有证书打不开话筒，只能打字", mend)
+
+
+def _wechat(settings: Settings) -> Check:
+    """Settings only: the platform itself is asked by `wechat check`."""
+    name = "微信公众号"
+    if not settings.wechat_app_id:
+        return Check(name, True, "should", "没有设，不用微信")
+    Envelope(settings, Clock())
+    if not settings.wechat_verified:
+        return Check(
+            name, False, "should", "公众号没有认证：只能五秒内当场回一条文字，社工后来的话送不到", "认证以后去掉 XIANGYIN_WECHAT_VERIFIED=false。"
+        )  # fmt: skip
+    return Check(name, True, "should", "设好了；通不通用 xiangyin wechat check 查")
+
+
+def _wecom(settings: Settings) -> Check:
+    """Settings only, as for the Official Account."""
+    name = "企业微信"
+    if not settings.wecom_corp_id:
+        return Check(name, True, "should", "没有设，警报只在打开着的工作台上响")
+    found = wecom_settings(settings)
+    say = f"{found.say}；通不通用 xiangyin wechat check 查" if found.ok else found.say
+    return Check(name, found.ok, "should", say, found.mend)
 
 
 async def _running(base: str) -> Check:

@@ -48,16 +48,30 @@ async def replay_file(settings: Settings, path: Path, as_json: bool) -> None:
             print(f"{path} 里没有对话。")
         return
     done = 0
+    async for scenario, result in _results(settings, scenarios):
+        result.pop("needs")
+        print_json(result) if as_json else _show(scenario, result)
+        done += 1
+        if done % TELL_EVERY == 0 and not sys.stdout.isatty():
+            print(f"走完 {done}/{len(scenarios)} 段", file=sys.stderr, flush=True)
+
+
+async def played(settings: Settings, path: Path) -> AsyncIterator[dict[str, Any]]:
+    """What came of every conversation of a file, in its order, with the needs of all its cases."""
+    async for _, result in _results(settings, await asyncio.to_thread(read_scenarios, path)):
+        yield result
+
+
+async def _results(
+    settings: Settings, scenarios: list[Scenario]
+) -> AsyncIterator[tuple[Scenario, dict[str, Any]]]:
     async with (
         own_rasa(settings) as rasa,
         trial(settings, rasa_url=rasa.url, DIALOGUE_TIMEOUT_S=PATIENCE_S) as service,
         aiohttp.ClientSession() as http,
     ):
         async for scenario, result in _in_order(service, http, scenarios):
-            print_json(result) if as_json else _show(scenario, result)
-            done += 1
-            if done % TELL_EVERY == 0 and not sys.stdout.isatty():
-                print(f"走完 {done}/{len(scenarios)} 段", file=sys.stderr, flush=True)
+            yield scenario, result
 
 
 async def _in_order(
@@ -96,6 +110,7 @@ async def _play(service: Trial, http: aiohttp.ClientSession, scenario: Scenario)
         "replies": replies,
         "case": cases[0] if cases else None,
         "handoff": bool(cases),
+        "needs": [case["need"] for case in cases],
     }
 
 

@@ -19,6 +19,8 @@ const REQUEST_MS = 30000;
 const GREETING_VOICE_MS = 4000;
 // Of a voice that is later than this the screen says that it is missing; the words stand there already.
 const VOICE_MS = 20000;
+const SCAN_GAP_MS = 500;
+const CARD = /(?:^|\D)(\d{8})$/;
 const SIZES = [24, 28, 32, 36, 42, 48];
 
 const PHRASES = Object.fromEntries(
@@ -33,6 +35,9 @@ const LABELS = {
   thinking: ["我在想…", "", "我在想…"],
   speaking: ["换您说", "", "我在说。想插话就点一下"],
 };
+
+/** In WeChat the page belongs to one person: it goes on with their conversation, and is theirs to keep open. */
+const PERSONAL = body.dataset.mode === "personal";
 
 const now = () => performance.now() / 1000;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -474,7 +479,9 @@ function openVisit() {
 /** The conversation's token; asks for one on the first call, and again after the service forgot it. */
 async function tokenOf(one) {
   if (one.token) return one.token;
-  one.opening ??= request("/station/api/conversations", { speaker: one.speaker, station: new URLSearchParams(location.search).get("station") }).then(
+  const station = new URLSearchParams(location.search).get("station");
+  const asking = () => PERSONAL ? request("/wechat/page/conversation", {}) : request("/station/api/conversations", { speaker: one.speaker, station });
+  one.opening ??= asking().then(
     (data) => begun(one, data),
     (error) => {
       one.opening = null;
@@ -488,9 +495,16 @@ function begun(one, data) {
   one.opening = null;
   one.token = data.conversation;
   one.greeting = data.reply;
+  showMatter(data.matter);
   if (data.reply) one.known.set(data.reply.id, Object.assign(data.reply, { shown: true }));
   if (one === visit) followEvents(one);
   return one.token;
+}
+
+/** How the last matter stands; known only where the page belongs to one person. */
+function showMatter(words) {
+  put("matter", words || "");
+  show($("matter"), Boolean(words));
 }
 
 function followEvents(one) {
@@ -789,7 +803,8 @@ async function startListening(holding) {
   enqueue(turn);
 }
 
-function microphoneRefused(key) {
+function microphoneRefused(fault) {
+  const key = PERSONAL ? "wechat" : fault;
   opening = null;
   body.dataset.mic = key;
   refresh();
@@ -962,8 +977,36 @@ function isTalkKey(event) {
   return (event.key === " " || event.key === "Enter") && !elsewhere;
 }
 
+/** A card reader types what the card's code holds, and Enter, without a pause. */
+const scan = { typed: "", at: -Infinity };
+
+function endsScan(event) {
+  if (event.target.closest?.("input, select")) return false;
+  if (event.timeStamp - scan.at > SCAN_GAP_MS) scan.typed = "";
+  scan.at = event.timeStamp;
+  if (event.key.length === 1) scan.typed += event.key;
+  if (event.key !== "Enter") return false;
+  const card = scan.typed.match(CARD);
+  scan.typed = "";
+  if (card) showCard(card[1]);
+  return Boolean(card);
+}
+
+function showCard(number) {
+  sendTyped(`卡号 ${number.slice(0, 4)} ${number.slice(4)}`);
+}
+
+/** In WeChat the code of a card leads here; its number is said once, not at every reload. */
+function takeCardAlong() {
+  const card = new URLSearchParams(location.search).get("card")?.match(CARD);
+  if (!PERSONAL || !card) return;
+  history.replaceState(null, "", location.pathname);
+  showCard(card[1]);
+}
+
 function holdKeys() {
   addEventListener("keydown", (event) => {
+    if (endsScan(event)) return event.preventDefault();
     if (!isTalkKey(event)) return;
     event.preventDefault();
     if (!event.repeat) press();
@@ -1052,7 +1095,7 @@ function watchQuiet() {
   quietTimers = [];
   clearNotice("wipe");
   const something = visit || $("typed").value;
-  if (!something || currentState() !== "idle") return;
+  if (PERSONAL || !something || currentState() !== "idle") return;
   const { wipeAfter, wipeHeld, wipeWarning } = body.dataset;
   const seconds = Number(visit?.held || visit?.call ? wipeHeld : wipeAfter);
   quietTimers = [
@@ -1072,8 +1115,8 @@ function wipe() {
   givenUp = false;
   clearNotice();
   aside("");
-  for (const id of ["held", "heard", "number", "number-spoken", "call-link"]) put(id, "");
-  for (const id of ["held", "heard-box", "number-box", "call"]) show($(id), false);
+  for (const id of ["held", "heard", "number", "number-spoken", "call-link", "matter"]) put(id, "");
+  for (const id of ["held", "heard-box", "number-box", "call", "matter"]) show($(id), false);
   $("answers").replaceChildren();
   $("typed").value = "";
   show($("welcome"), true);
@@ -1113,7 +1156,17 @@ function begin() {
   });
   if (!window.isSecureContext) notice(PHRASES.insecure, "insecure", false);
   refresh();
+  if (PERSONAL) openPersonal();
   loadPhrases();
+}
+
+/** The conversation is there already: replies come in from the first moment. */
+function openPersonal() {
+  const one = openVisit();
+  persist(() => tokenOf(one), networkGone).then(networkBack, (error) => notice(error.say, null, false));
+  takeCardAlong();
+  // Left by `pagehide` without a trace; who comes back sees it as it stands now.
+  addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
 begin();

@@ -1,6 +1,7 @@
 """Who may come in: sessions by cookie, a token against forged forms, a brake on guessing."""
 
 import hmac
+import re
 from collections import defaultdict, deque
 from datetime import datetime, timedelta
 
@@ -11,6 +12,7 @@ from handoff.model.errors import HandoffError
 from handoff.service.workers import SignedIn, Workers
 
 COOKIE = "xiangyin_session"
+_PAGE = re.compile(r"/console/(queue|questions|cases/\d{1,9}(/card)?)", re.ASCII)
 TRIES, WITHIN = 8, timedelta(minutes=5)
 
 
@@ -50,8 +52,14 @@ async def signed_in(request: web.Request, workers: Workers) -> SignedIn:
     """Who asks; sends to the sign-in page where nobody is signed in."""
     who = await workers.who(request.cookies.get(COOKIE, ""))
     if who is None:
-        raise web.HTTPSeeOther("/console/sign-in")
+        wanted = place_within(request.path) if request.method == "GET" else ""
+        raise web.HTTPSeeOther(f"/console/sign-in?next={wanted}" if wanted else "/console/sign-in")
     return who
+
+
+def place_within(path: str) -> str:
+    """The path where it is a page of the console; empty for anything else, so that no link leads elsewhere."""
+    return path if _PAGE.fullmatch(path) else ""
 
 
 def check_csrf(who: SignedIn, token: object) -> None:

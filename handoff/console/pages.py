@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader
 
-from handoff.console.access import COOKIE, Brake, Refused, check_csrf, set_cookie, signed_in
+from handoff.console.access import COOKIE, Brake, Refused, check_csrf, place_within, set_cookie, signed_in
 from handoff.console.live import live_line
+from handoff.console.printed import print_card
 from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
 from handoff.model.words import STAGE_ZH, Risk, Stage
@@ -31,8 +32,18 @@ class Console:
     """The workers' console over the services of the domain."""
 
     def __init__(
-        self, casework: Casework, queue: Queue, questions: Questions, workers: Workers, hub: Hub, clock: Clock
+        self,
+        casework: Casework,
+        queue: Queue,
+        questions: Questions,
+        workers: Workers,
+        hub: Hub,
+        clock: Clock,
+        *,
+        card_link: str = "",
     ) -> None:
+        """`card_link`: what a card's code leads to when a telephone reads it, the number put behind it."""
+        self._card_link = card_link
         self._queue = queue
         self._questions = questions
         self._clock = clock
@@ -45,7 +56,9 @@ class Console:
             "acknowledge": lambda case, worker, _form: casework.acknowledge(case, worker),
             "release": lambda case, worker, _form: casework.release(case, worker),
             "reply": lambda case, worker, form: casework.reply(case, worker, form.get("text", "")),
-            "person": lambda case, worker, form: casework.name_person(case, worker, form.get("name", "")),
+            "person": lambda case, worker, form: casework.name_person(case, worker, form.get("name", ""), form.get("called", ""), form.get("phone", "")),
+            "card": lambda case, worker, _form: casework.make_card(case, worker),
+            "cardvoid": lambda case, worker, _form: casework.void_card(case, worker),
             "note": lambda case, worker, form: casework.note(case, worker, form.get("text", "")),
             "stage": lambda case, worker, form: casework.set_stage(case, worker, Stage(form["stage"]), form.get("reason", "")),
             "risk": lambda case, worker, form: casework.set_risk(case, worker, Risk(form["risk"]), form.get("reason", "")),
@@ -65,6 +78,7 @@ class Console:
         app.router.add_post(r"/console/questions/{question:\d{1,9}}/{act:answer|dismiss}", self._settle)
         app.router.add_post(r"/console/answers/{answer:\d{1,9}}/retire", self._retire)
         app.router.add_get(r"/console/cases/{case:\d{1,9}}", self._case_page)
+        app.router.add_get(r"/console/cases/{case:\d{1,9}}/card", self._card_page)
         app.router.add_post(r"/console/cases/{case:\d{1,9}}/{act:[a-z]+}", self._act)
 
     async def _home(self, _request: web.Request) -> web.StreamResponse:
@@ -75,7 +89,10 @@ class Console:
     async def _sign_in_page(self, request: web.Request, error: str | None = None) -> web.Response:
         # A double-submitted cookie: there is no session yet that could hold the token.
         csrf = request.cookies.get(SIGN_IN_COOKIE) or secrets.token_urlsafe(24)
-        response = self._show("sign_in.html", {"error": error, "csrf": csrf}, status=401 if error else 200)
+        sent = (await _form(request)).get("next") if request.method == "POST" else request.query.get("next")
+        wanted = place_within(sent or "")
+        shown = {"error": error, "csrf": csrf, "next": wanted}
+        response = self._show("sign_in.html", shown, status=401 if error else 200)
         set_cookie(request, response, SIGN_IN_COOKIE, csrf)
         return response
 
@@ -91,7 +108,7 @@ class Console:
         except (Refused, AccountError) as error:
             return await self._sign_in_page(request, error.message)
         self._brake.succeeded(f"name:{name}", address)
-        response = web.HTTPSeeOther("/console/queue")
+        response = web.HTTPSeeOther(place_within(form.get("next", "")) or "/console/queue")
         set_cookie(request, response, COOKIE, token)
         raise response
 
@@ -124,6 +141,17 @@ class Console:
         fragment = request.query.get("fragment", "")
         template = f"_{fragment}.html" if fragment in ("conversation", "events", "head") else "case.html"
         return self._show(template, _case(view, who, error), status=409 if error else 200)
+
+    async def _card_page(self, request: web.Request) -> web.Response:
+        """The station card, to be printed."""
+        who = await signed_in(request, self._workers)
+        try:
+            card = await self._queue.card(int(request.match_info["case"]), who.worker_id)
+        except HandoffError as refused:
+            return self._error("没有卡", refused.message, 404, who)
+        printed = print_card(card, self._card_link)
+        shown = {"card": printed, "case_id": request.match_info["case"]}
+        return self._show("card.html", {"worker": who, "csrf": who.csrf} | shown)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         who = await signed_in(request, self._workers)
@@ -172,7 +200,8 @@ class Console:
             return await self._case_page(request, error.message)
         if request.match_info["act"] == "acknowledge" and request.headers.get("Accept") == "application/json":
             return web.json_response({"ok": True})
-        raise web.HTTPSeeOther(f"/console/cases/{case_id}")
+        made = "/card" if request.match_info["act"] == "card" else ""
+        raise web.HTTPSeeOther(f"/console/cases/{case_id}{made}")
 
     async def _settle(self, request: web.Request) -> web.StreamResponse:
         who = await signed_in(request, self._workers)
@@ -237,6 +266,8 @@ def _case(view: CaseView, who: SignedIn, error: str | None) -> dict[str, Any]:
         "summary": view.summary,
         "consent_zh": view.consent_zh,
         "promised": view.promised,
+        "kept_close": view.kept_close,
+        "has_card": view.has_card,
     }
     turns = [asdict(line) | {"from": line.from_} for line in view.lines]
     stages = [
@@ -251,6 +282,7 @@ def _case(view: CaseView, who: SignedIn, error: str | None) -> dict[str, Any]:
         "case": case,
         "turns": turns,
         "events": view.events,
+        "told": view.told,
         "stages": stages,
         "mine": mine and is_open,
         "can_claim": can_claim,

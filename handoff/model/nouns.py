@@ -5,6 +5,9 @@ from typing import Any
 
 from handoff.model.words import Channel, Need, Speaker
 
+SILENCE = "silence"
+"""As the engine of an utterance without words: nobody has spoken for long, though asked. A person is asked to call."""
+
 MAX_TEXT = 4000  # characters kept of one utterance; the rest of a longer one is screened, not stored
 
 
@@ -31,6 +34,8 @@ class Opening:
     speaker: Speaker = Speaker.SELF
     station: str | None = None
     """Code of the station, where there is one."""
+    address: str | None = None
+    """Where they are reached: the number that called, or the openid."""
 
 
 @dataclass(frozen=True)

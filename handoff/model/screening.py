@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from handoff.model.courtesy import only_thanks
 from handoff.model.danger import DangerScreen, Finding
 from handoff.model.words import DangerKind, Risk, highest
 
@@ -57,7 +58,7 @@ class Fusion:
 
     odds: factor on the classifier's log-odds; emergency, urgent, attention, doubt: what the lexicon's finding
     adds; bias: the start; kind: the share from which a kind is named; worry: the share of danger from which a
-    text that is not danger deserves attention.
+    text that is not danger deserves attention; calm: the share below which even an emergency of body or place does.
     """
 
     odds: float
@@ -68,6 +69,7 @@ class Fusion:
     bias: float
     kind: float = 0.4
     worry: float = 0.3
+    calm: float = 0.2
 
     @classmethod
     def of(cls, kept: object) -> "Fusion":
@@ -90,9 +92,9 @@ class Fusion:
 class Screening:
     """Screens a text by the lexicon and, where there is one, by a classifier beside it.
 
-    The classifier raises what the lexicon missed, and lets down to attention what the lexicon held for urgent
-    where both together are nearly sure of everyday life; an emergency never falls, nor does a word of wanting to
-    die (on real counselling texts letting those down cost a tenth of the recall). Where the classifier fails, the
+    The classifier raises what the lexicon missed, and lets down to attention what the lexicon held for danger where
+    both together are nearly sure of everyday life, an emergency only where they are surer still; a word of wanting to die
+    never falls (on real counselling texts letting those down cost a tenth of the recall). Where the classifier fails, the
     lexicon is all there is: `failed` is told, and every sign and doubt of it counts as it would alone.
     """
 
@@ -138,15 +140,16 @@ class Screening:
         return replace(other, why=tuple(meant.original(span, text) for span in other.why))
 
     def _together(self, text: str, finding: Finding, suspicion: Suspicion, confidence: float) -> Finding:
-        if self.classifier is None or not any(char.isalpha() for char in text):
+        if self.classifier is None or not any(char.isalpha() for char in text) or only_thanks(text):
             return finding
         fusion = self.classifier.fusion
         share = fusion.share(finding, suspicion)
         unsure = not confidence >= _UNSURE_BELOW and share >= fusion.worry
         if share >= 0.5 or unsure:
             return self._raised(text, finding, suspicion, fusion, asr_doubt=unsure)
-        may_fall = finding.risk is Risk.URGENT and _MIND.isdisjoint(finding.kinds)
-        if may_fall and share < fusion.worry and confidence >= _UNSURE_BELOW:
+        falls_below = {Risk.URGENT: fusion.worry, Risk.EMERGENCY: fusion.calm}.get(finding.risk, 0.0)
+        may_fall = _MIND.isdisjoint(finding.kinds) and confidence >= _UNSURE_BELOW
+        if may_fall and share < falls_below:
             return replace(finding, risk=Risk.ATTENTION, doubt=True)
         if share >= fusion.worry:
             return replace(finding, risk=highest(finding.risk, Risk.ATTENTION), doubt=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from handoff.model.danger import Finding
-from handoff.model.nouns import DialogueAnswer, Effect, asked_about
+from handoff.model.nouns import SILENCE, DialogueAnswer, Effect, asked_about
 from handoff.model.triage import settle_need, settle_risk
 from handoff.model.words import Need, Risk, highest
+from handoff.service.consent import Consent
 from handoff.service.effects import Effects, Turned
 from handoff.service.opening import Desk, Matter, open_cases
 from handoff.service.phrases import DangerWords, Phrases
@@ -47,6 +48,7 @@ class Answering:
         self._desk = desk
         self._effects = effects
         self._phrases = phrases
+        self._consent = Consent(desk, phrases)
 
     def need_of_turn(self, accepted: Accepted, answer: DialogueAnswer | None) -> tuple[Need, float]:
         """The need that goes on record for the turn, and how sure it is."""
@@ -59,8 +61,16 @@ class Answering:
         self, turned: Turned, accepted: Accepted, answer: DialogueAnswer | None, need: Need
     ) -> None:
         """Fill `turned.composed`; `answer` is None where the engine gave nothing usable."""
+        intent = answer.intent if answer else ""
+        # What is said in reply to a danger question answers that one, and what sounds like more than consent is.
+        asked = turned.talk.questions
+        only_consent = not asked and await self._consent.hear(turned, accepted.turn.text, intent)
+        if only_consent and not accepted.finding.risk.at_least(Risk.ATTENTION):
+            turned.talk.dialogue = answer.state if answer else turned.talk.dialogue
+            return
         if answer is None:
             await self._compose_failed(turned, accepted.turn)
+            self._consent.ask(turned)
             return
         if await self._is_answer_to_danger(turned, accepted, answer):
             await self._stay(turned)
@@ -82,6 +92,8 @@ class Answering:
         ):
             await self._effects.note_down(turned, answer.asks_about, accepted.finding)
         await self._open_what_the_floor_demands(turned, need, accepted.finding, answer)
+        if answer.asks_about is None:
+            self._consent.ask(turned)
 
     def ask_about_danger(
         self, turned: Turned, words: DangerWords, *, said: str = "", emergency: bool = False
@@ -109,10 +121,13 @@ class Answering:
             .order_by(Turn.id.desc())
             .limit(1)
         )
-        if await turned.session.scalar(before) != Need.UNCLEAR:
+        if turn.engine == SILENCE:
+            turned.composed.say(self._phrases["silent"])
+        elif await turned.session.scalar(before) != Need.UNCLEAR:
             turned.composed.say(self._phrases["empty"])
             return
-        turned.composed.say(self._phrases["handed_over"])
+        else:
+            turned.composed.say(self._phrases["handed_over"])
         await self._effects.perform(turned, Effect("hand_over", {"reason": "silent"}))
 
     async def _is_answer_to_danger(self, turned: Turned, accepted: Accepted, answer: DialogueAnswer) -> bool:

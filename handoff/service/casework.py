@@ -1,5 +1,6 @@
 """What workers do with cases. The worker keeps the last word: only a worker claims, lowers, moves, closes."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
 from handoff.model.words import Risk, Stage, highest
 from handoff.service.after import Changes
+from handoff.service.cards import make_card, void_cards
 from handoff.service.dispatch import Dispatch
+from handoff.service.identity import is_shared, put_on_record
+from handoff.service.keeping import tell
 from handoff.service.opening import OPEN, Desk, open_cases
 from handoff.service.phrases import Phrases
-from handoff.service.replying import add_reply
+from handoff.service.replying import courtesy
 from handoff.store.database import Store, rows_changed
-from handoff.store.tables import Case, Conversation, Person, Task, Worker
+from handoff.store.tables import Case, Conversation, Task, Worker
 
 MAX_REPLY = 2000  # characters a worker may send at once
 
@@ -84,19 +88,31 @@ class Casework:
         async with self._act(case_id, worker_id) as act:
             self._desk.record(act.session, act.case, "noted", worker_id=worker_id, content={"text": words})
 
-    async def name_person(self, case_id: int, worker_id: int, name: str) -> None:
-        """Put on record whom the case is about (服务对象)."""
-        name = _needed(name, "还没写姓名。")[:40]
+    async def name_person(
+        self, case_id: int, worker_id: int, name: str, called: str = "", phone: str = ""
+    ) -> None:
+        """Put on record whom the case is about (服务对象), how they like to be spoken to, and their telephone."""
+        name, phone = _needed(name, "还没写姓名。")[:40], _phone(phone)
         async with self._mine(case_id, worker_id) as act:
-            person = Person(
-                village_id=act.case.village_id,
-                name=name,
-                created_at=self._clock.now(),
-            )
-            act.session.add(person)
-            await act.session.flush()
-            act.case.person_id = act.talk.person_id = person.id
+            person = await put_on_record(act.session, act.talk, act.case, name, phone, self._clock.now())
+            person.called = called.strip()[:12] or person.called
+            act.case.person_id = person.id
+            # On a shared telephone the worker knows whose matter it is, not who is speaking.
+            shared = await is_shared(act.session, act.talk)
+            act.talk.person_id = None if shared and act.talk.person_id != person.id else person.id
             self._desk.record(act.session, act.case, "person_named", worker_id=worker_id)
+
+    async def make_card(self, case_id: int, worker_id: int) -> None:
+        """A station card for whom the case is about; one they had is void."""
+        async with self._mine(case_id, worker_id) as act:
+            await make_card(act.session, _whose(act.case), worker_id, self._clock.now())
+            self._desk.record(act.session, act.case, "card_made", worker_id=worker_id)
+
+    async def void_card(self, case_id: int, worker_id: int) -> None:
+        """Their card is lost: nobody is known by it any more."""
+        async with self._mine(case_id, worker_id) as act:
+            await void_cards(act.session, _whose(act.case), self._clock.now())
+            self._desk.record(act.session, act.case, "card_void", worker_id=worker_id)
 
     async def set_risk(self, case_id: int, worker_id: int, risk: Risk, reason: str) -> None:
         """Raise or lower the risk; lowering needs a reason."""
@@ -156,8 +172,12 @@ class Casework:
 
     async def _tell_person(self, act: _Act, text: str, *, by_worker: bool) -> str:
         worker_id = act.worker.id if by_worker else None
-        reply, notice = await add_reply(act.session, act.talk, text, self._clock.now(), worker_id=worker_id)
-        act.changes.notices.append(notice)
+        if not by_worker:
+            text = await courtesy(act.session, act.talk, text)
+        hint, now = self._phrases["word_waits"], self._clock.now()
+        reply, notice = await tell(act.session, act.talk, act.case, text, hint, now, worker_id)
+        if notice is not None:
+            act.changes.notices.append(notice)
         return reply.id
 
     @asynccontextmanager
@@ -189,6 +209,19 @@ class Casework:
             if not Stage(act.case.stage).is_open:
                 raise CaseworkError("ended", "这个个案已经结了。")
             yield act
+
+
+def _phone(text: str) -> str:
+    digits = re.sub(r"[\s\-()（）+]", "", text).removeprefix("86") if text.strip() else ""
+    if digits and not re.fullmatch(r"\d{7,12}", digits):
+        raise CaseworkError("bad_phone", "电话号码写得不对，请再看一看。")
+    return digits
+
+
+def _whose(case: Case) -> int:
+    if case.person_id is None:
+        raise CaseworkError("nobody_named", "请先登记服务对象，再做卡。")
+    return case.person_id
 
 
 def _needed(text: str, otherwise: str) -> str:

@@ -18,13 +18,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
+from handoff.model.quiet import QuietHours
 from handoff.model.triage import TIME_TO_HUMAN
 from handoff.model.words import Risk, Stage
 from handoff.service.after import Changes
 from handoff.service.hub import Hub, of_conversation, of_worker
 from handoff.service.opening import Desk
+from handoff.service.unreached import take_another_way
+from handoff.service.ways import ARRIVED, PersonWay, Told, WorkerWay
 from handoff.store.database import Store, rows_changed, sync_url
-from handoff.store.tables import Case, Notice, Reply, Timer, Turn
+from handoff.store.tables import Case, Notice, Reply, Timer, Turn, Worker
 
 log = structlog.get_logger()
 
@@ -136,6 +139,10 @@ class Dispatch:
         self._loops: list[asyncio.Task[None]] = []
         self.loop: asyncio.AbstractEventLoop
         self.finish_turn: Callable[[int], Coroutine[Any, Any, None]]
+        self.person_ways: dict[str, PersonWay] = {}
+        self.worker_ways: dict[str, WorkerWay] = {}
+        """By the `way` of a notice; where none is given, open pages and consoles are all there is."""
+        self.quiet: QuietHours | None = None
 
     async def launch(self, engine_url: str, finish_turn: Callable[[int], Coroutine[Any, Any, None]]) -> None:
         """Start the engine; what a crash left unfinished goes on from here."""
@@ -190,6 +197,24 @@ class Dispatch:
         self._delivered.add(reply_id)
         self._hub.seen(reply_id)
 
+    async def shown_now(self, reply_id: str) -> None:
+        """As `shown`, and on record before this returns: for an answer that the platform asks for again if it is lost."""
+        self.shown(reply_id)
+        await self._flush()
+
+    async def send(self, reply_id: str) -> None:
+        """Send a reply that has not been shown, at once instead of when it is found; twice does nothing."""
+        async with self._store.read() as session:
+            waiting = select(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
+            notices = [*await session.scalars(waiting)]
+        await self.announce(Changes(notices=notices))
+
+    async def part_arrived(self, reply_id: str, parts: int) -> None:
+        """So many parts of a reply that is sent in several have arrived; a further attempt goes on behind them."""
+        async with self._store.write() as session:
+            going = update(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
+            await session.execute(going.values(parts=parts))
+
     async def page_is_back(self, conversation_id: int) -> None:
         """A page has opened its line again: what could not reach it goes out once more."""
         changes = Changes()
@@ -216,12 +241,17 @@ class Dispatch:
                 return await self._known(session, notice)
             reply = await session.get(Reply, notice.reply_id) if notice.reply_id else None
             case = await session.get(Case, notice.case_id) if notice.case_id else None
-        code = await (self._tell_person(reply) if reply else self._tell_worker(notice, case))
+        told = await (self._tell_person(notice, reply) if reply else self._tell_worker(notice, case))
+        changes = Changes()
         async with self._store.write() as session:
-            notice = await session.get_one(Notice, notice_id)
+            notice = await session.get_one(Notice, notice_id, populate_existing=True)
             if notice.state != "pending":
                 return await self._known(session, notice)
-            return await self._put_on_record(session, notice, code)
+            outcome = await self._put_on_record(session, notice, told)
+            if outcome["state"] == "failed" and reply is not None and notice.way in self.person_ways:
+                await take_another_way(session, self._desk, reply, told, changes)
+        await self.announce(changes)
+        return outcome
 
     async def fire(self, timer_id: int) -> None:
         """A clock has run out: those on duty are told again, and the next person too."""
@@ -236,36 +266,76 @@ class Dispatch:
             case = await session.get_one(Case, timer.case_id)
             if not won or not self._still_waits(case, timer):
                 return
-            self._desk.record(session, case, "overdue", content={"clock": timer.kind})
-            await self._desk.alert(session, case, changes, wider=timer.kind == "acknowledge")
-            again = TIME_TO_HUMAN[Risk(case.risk)]
-            session.add(Timer(case_id=case.id, kind=timer.kind, due_at=now + again))
-            changes.case(case, new=True)
+            if until := self._quiet_until(case):
+                await self._wait(session, case, timer.kind, until)
+            elif timer.kind == "tell":
+                await self._desk.alert(session, case, changes)
+            else:
+                await self._tell_again(session, case, timer, changes)
         await self.announce(changes)
+
+    def _quiet_until(self, case: Case) -> datetime | None:
+        """When a matter that can wait may be told; None: now. Danger never waits."""
+        if self.quiet is None or Risk(case.risk).at_least(Risk.URGENT):
+            return None
+        return self.quiet.ends(self._clock.now())
+
+    async def _wait(self, session: AsyncSession, case: Case, kind: str, until: datetime) -> None:
+        """The clock goes on when the quiet is over, and rings once then, however many of the case have run out."""
+        waiting = (Timer.case_id == case.id) & (Timer.due_at == until) & Timer.fired_at.is_(None)
+        if kind == "due":
+            first_word = update(Timer).where(waiting, Timer.kind == "tell")
+            await session.execute(first_word.values(fired_at=self._clock.now()))
+        if await session.scalar(select(Timer.id).where(waiting).limit(1)) is None:
+            session.add(Timer(case_id=case.id, kind=kind, due_at=until))
+
+    async def _tell_again(self, session: AsyncSession, case: Case, timer: Timer, changes: Changes) -> None:
+        self._desk.record(session, case, "overdue", content={"clock": timer.kind})
+        await self._desk.alert(session, case, changes, wider=timer.kind == "acknowledge")
+        again = self._clock.now() + TIME_TO_HUMAN[Risk(case.risk)]
+        session.add(Timer(case_id=case.id, kind=timer.kind, due_at=again))
+        changes.case(case, new=True)
 
     @staticmethod
     def _still_waits(case: Case, timer: Timer) -> bool:
         answered = case.acknowledged_at if timer.kind == "acknowledge" else case.claimed_at
         return Stage(case.stage).is_open and answered is None
 
-    async def _tell_person(self, reply: Reply) -> str | None:
+    async def _tell_person(self, notice: Notice, reply: Reply) -> Told:
         event = {"event": "reply", "reply": reply.id}
         if reply.id in self._delivered:
-            return None
+            return ARRIVED
+        way = self.person_ways.get(notice.way)
+        if way is not None and await way.was_asked(reply):
+            return await way.tell(notice, reply)
         if not self._hub.publish(of_conversation(reply.conversation_id), event):
-            return "not_connected"
-        return None if await self._hub.until_seen(reply.id, SEEN_WITHIN_S) else "not_shown"
+            return await way.tell(notice, reply) if way else Told("not_connected")
+        if await self._hub.until_seen(reply.id, SEEN_WITHIN_S):
+            return ARRIVED
+        return await way.tell(notice, reply) if way else Told("not_shown")
 
-    async def _tell_worker(self, notice: Notice, case: Case | None) -> str | None:
+    async def _tell_worker(self, notice: Notice, case: Case | None) -> Told:
+        """On every open console, and by the worker's own way too: a console may be open where nobody sits."""
         if case is None or notice.worker_id is None:
-            return "nobody"
+            return Told("nobody")
         event = {"event": "alert", "case": case.id, "number": case.number, "risk": case.risk, "new": True}
-        return None if self._hub.publish(of_worker(notice.worker_id), event) else "not_connected"
+        consoles = self._hub.publish(of_worker(notice.worker_id), event)
+        by_console = Told(way="console") if consoles else None
+        way = self.worker_ways.get(notice.way)
+        if way is None:
+            return by_console or Told("not_connected")
+        async with self._store.read() as session:
+            worker = await session.get_one(Worker, notice.worker_id)
+        told = await way.alert(notice, case, worker)
+        if told.code is None or (told.again and notice.attempt < MAX_ATTEMPTS):
+            return told
+        return by_console or told
 
-    async def _put_on_record(self, session: AsyncSession, notice: Notice, code: str | None) -> dict[str, Any]:
-        notice.finished_at, notice.code = self._clock.now(), code
-        notice.state = "delivered" if code is None else "failed"
-        if code is None or notice.attempt >= MAX_ATTEMPTS:
+    async def _put_on_record(self, session: AsyncSession, notice: Notice, told: Told) -> dict[str, Any]:
+        notice.finished_at, notice.code = self._clock.now(), told.code
+        notice.way = told.way or notice.way
+        notice.state = "delivered" if told.code is None else "failed"
+        if told.code is None or not told.again or notice.attempt >= MAX_ATTEMPTS:
             return {"state": notice.state, "next": None}
         following = await self._next(session, notice)
         return {"state": "retried", "next": following.id, "wait_s": _wait_s(notice.attempt)}
@@ -292,7 +362,7 @@ class Dispatch:
         if following is None:
             following = Notice(
                 case_id=notice.case_id, worker_id=notice.worker_id, reply_id=notice.reply_id, way=notice.way, round=notice.round,
-                attempt=notice.attempt + 1, state="pending", created_at=self._clock.now(),
+                attempt=notice.attempt + 1, parts=notice.parts, state="pending", created_at=self._clock.now(),
             )  # fmt: skip
             session.add(following)
             await session.flush()

@@ -1,5 +1,6 @@
 """Performs what the dialogue asked for; all writing for a turn's answer is here."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from sqlalchemy import select
@@ -10,7 +11,10 @@ from handoff.model.nouns import Effect
 from handoff.model.triage import NEED_FLOOR
 from handoff.model.words import NEED_ZH, Need, Risk, Stage, highest
 from handoff.service.after import Changes
+from handoff.service.cards import card_number_said
 from handoff.service.consulting import Consulting
+from handoff.service.identity import known_cases, number_said
+from handoff.service.keeping import last_said
 from handoff.service.opening import Desk, Matter, find_open, open_cases
 from handoff.service.phrases import Phrases
 from handoff.store.tables import Case, Conversation, Question, Reply, Village, Worker
@@ -31,6 +35,8 @@ class Composed:
     village: str | None = None
     call: str | None = None
     stop: bool = False
+    opened: bool = False
+    """A matter's number is told for the first time."""
 
     @property
     def text(self) -> str:
@@ -67,6 +73,8 @@ class Effects:
         self._desk = desk
         self._phrases = phrases
         self._consulting = consulting
+        self.on_number: Callable[[Turned, str], Awaitable[None]]
+        """What is done when somebody asks for a matter by a number that is not known to be theirs."""
         self._by_name = {
             "answer": self._answer,
             "consult": self._consult,
@@ -120,6 +128,7 @@ class Effects:
         if not new:
             composed.say(self._phrases.say("already_open", number=case.number))
             return
+        composed.opened = True
         key = "number" if village else "number_no_village"
         composed.say(self._phrases.of("promise", case.risk))
         composed.say(self._phrases.say(key, number=case.number, village=village or ""))
@@ -185,37 +194,30 @@ class Effects:
         )
 
     async def _status(self, turned: Turned, _effect: Effect) -> None:
-        mine = Case.conversation_id == turned.talk.id
-        if turned.talk.person_id:
-            mine = mine | (Case.person_id == turned.talk.person_id)
-        cases = list(await turned.session.scalars(select(Case).where(mine).order_by(Case.id.desc()).limit(3)))
-        if not cases:
-            turned.composed.say(self._phrases["status_none"])
-        for case in cases:
-            await self._say_status(turned, case)
+        cases = await known_cases(turned.session, turned.talk)
+        number = card_number_said(turned.heard) or number_said(turned.heard)
+        if number is not None and number not in [case.number for case in cases or ()]:
+            await self.on_number(turned, number)
+        elif cases is None:
+            turned.talk.asked = {"step": "who"}
+            turned.composed.say(self._phrases["ask_who"])
+        elif not cases:
+            self.ask_for_number(turned)
+        for case in cases or () if turned.talk.asked is None else ():
+            await self.say_status(turned, case)
 
-    async def _say_status(self, turned: Turned, case: Case) -> None:
-        stage = self._phrases.of("stage", case.stage)
-        turned.composed.say(
-            self._phrases.say("status_one", need=NEED_ZH[Need(case.need)], number=case.number, stage=stage)
-        )
-        if not Stage(case.stage).is_open:
-            return
-        worker = await turned.session.get(Worker, case.claimed_by) if case.claimed_by else None
-        turned.composed.say(
-            self._phrases.say("status_claimed", worker=worker.display_name)
-            if worker
-            else self._phrases["status_waiting"]
-        )
+    def ask_for_number(self, turned: Turned) -> None:
+        """Nothing is known here; with the number of a matter it may be told after a check."""
+        turned.talk.asked = {"step": "number"}
+        turned.composed.say(self._phrases["status_none"])
+        turned.composed.say(self._phrases["ask_number"])
+
+    async def say_status(self, turned: Turned, case: Case) -> None:
+        """What became of a case, and who sees to it."""
+        turned.composed.sentences += await status_words(turned.session, self._phrases, case)
 
     async def _repeat(self, turned: Turned, _effect: Effect) -> None:
-        last = (
-            select(Reply)
-            .where(Reply.conversation_id == turned.talk.id)
-            .order_by(Reply.created_at.desc())
-            .limit(1)
-        )
-        reply = await turned.session.scalar(last)
+        reply = await last_said(turned.session, turned.talk)
         if reply is None:
             turned.composed.say(self._phrases["nothing_to_repeat"])
             return
@@ -247,6 +249,21 @@ class Effects:
             turned.composed.say(self._phrases.say("withdrawn", number=light[0].number))
         else:
             turned.composed.say(self._phrases["withdraw_danger" if standing else "withdraw_none"])
+
+
+async def status_words(session: AsyncSession, phrases: Phrases, case: Case) -> list[str]:
+    """How a case stands, in sentences."""
+    # What is told of violence at home is not named, since somebody else may be listening; nor what the profession calls
+    # the wish to die: nobody wants to hear or read that of themselves.
+    unnamed = case.need in (Need.ABUSE, Need.CRISIS)
+    need = phrases["status_unnamed"] if unnamed else NEED_ZH[Need(case.need)]
+    stage = phrases.of("stage", case.stage)
+    words = [phrases.say("status_one", need=need, number=case.number, stage=stage)]
+    if Stage(case.stage).is_open:
+        worker = await session.get(Worker, case.claimed_by) if case.claimed_by else None
+        claimed = phrases.say("status_claimed", worker=worker.display_name) if worker else ""
+        words.append(claimed or phrases["status_waiting"])
+    return words
 
 
 async def _has_heard_of(turned: Turned, case: Case) -> bool:

@@ -59,7 +59,7 @@ class Desk:
             case = Case(
                 number=_number(length), conversation_id=talk.id, village_id=talk.village_id,
                 person_id=talk.person_id, need=matter.need, risk=matter.risk, kinds=[*matter.kinds], why=[*matter.why],
-                stage=Stage.INTAKE, consent="overridden" if matter.risk is Risk.EMERGENCY else "not_asked",
+                stage=Stage.INTAKE, consent=_consent(talk, matter.risk),
                 opened_at=now, due_at=now + TIME_TO_HUMAN[matter.risk],
             )  # fmt: skip
             try:
@@ -95,6 +95,9 @@ class Desk:
         rose = Risk(case.risk).rank > before.rank
         self.record(session, case, "raised" if rose else "added", content=content, turn_id=matter.turn_id)
         if case.risk == Risk.EMERGENCY:
+            if case.consent == "refused":
+                content = {"consent": "overridden", "why": [*matter.why]}
+                self.record(session, case, "consent", content=content, turn_id=matter.turn_id)
             case.consent = "overridden"
         if rose:
             case.due_at = min(case.due_at, self.clock.now() + TIME_TO_HUMAN[Risk(case.risk)])
@@ -103,7 +106,8 @@ class Desk:
         changes.case(case, new=rose)
 
     async def _start_clocks(self, session: AsyncSession, case: Case, changes: Changes) -> None:
-        """What can't wait is told to people at once; for everything else the queue and its clock are enough."""
+        """What can't wait is told to people at once; for everything else the queue and its clock are enough, and, where
+        workers are told by WeCom, a word outside their quiet hours."""
         if case.risk == Risk.EMERGENCY:
             session.add(Timer(case_id=case.id, kind="acknowledge", due_at=case.due_at))
         # Who has only seen an emergency has not yet taken it: the clock of urgent matters runs on.
@@ -111,6 +115,8 @@ class Desk:
         session.add(Timer(case_id=case.id, kind="due", due_at=claimed_by))
         if Risk(case.risk).at_least(Risk.URGENT):
             await self.alert(session, case, changes)
+        elif await session.scalar(select(Worker.id).where(Worker.wecom_id.is_not(None)).limit(1)):
+            session.add(Timer(case_id=case.id, kind="tell", due_at=self.clock.now()))
 
     async def alert(
         self, session: AsyncSession, case: Case, changes: Changes, *, wider: bool = False
@@ -118,10 +124,11 @@ class Desk:
         """One more round of notices: to all on duty, and with `wider` to the next person who is not."""
         last = await session.scalar(select(func.max(Notice.round)).where(Notice.case_id == case.id))
         for worker_id in await self._to_tell(session, case, wider):
+            wecom = await session.scalar(select(Worker.wecom_id).where(Worker.id == worker_id))
             notice = Notice(
                 case_id=case.id,
                 worker_id=worker_id,
-                way="console",
+                way="wecom" if wecom else "console",
                 round=0 if last is None else last + 1,
                 attempt=1,
                 state="pending",
@@ -184,6 +191,13 @@ async def _must_find(session: AsyncSession, conversation_id: int, need: Need) ->
     if case is None:
         raise RuntimeError("an open case vanished inside a transaction")
     return case
+
+
+def _consent(talk: Conversation, risk: Risk) -> str:
+    """What was agreed to in the conversation; danger to life goes before it."""
+    if risk is Risk.EMERGENCY:
+        return "overridden"
+    return talk.consent if talk.consent in ("given", "refused") else "not_asked"
 
 
 def _number(length: int) -> str:

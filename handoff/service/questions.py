@@ -15,10 +15,10 @@ from handoff.model.words import NEED_ZH, Need, Stage
 from handoff.service.after import Changes
 from handoff.service.consulting import Consulting
 from handoff.service.dispatch import Dispatch
+from handoff.service.keeping import tell
 from handoff.service.opening import Desk
 from handoff.service.phrases import Phrases
-from handoff.service.reading import record_reading
-from handoff.service.replying import add_reply
+from handoff.service.reading import is_kept_close, record_reading
 from handoff.store.database import Store
 from handoff.store.tables import Answer, Case, Conversation, Question, Worker
 
@@ -91,7 +91,7 @@ class Questions:
                 .order_by(Question.id)
                 .limit(MOST_SHOWN)
             )
-            found = [*result]
+            found = [(one, case) for one, case in result if not is_kept_close(case, worker_id)]
             for case_id in {case.id for _, case in found}:
                 await record_reading(session, case_id, worker_id, self._clock.now())
             return [
@@ -180,8 +180,9 @@ class Questions:
         if not Stage(case.stage).is_open:
             return False
         words = self._phrases.say("answered_later", said="".join(answer.said))
-        _, notice = await add_reply(session, talk, words, now, worker_id=worker_id)
-        changes.notices.append(notice)
+        _, notice = await tell(session, talk, case, words, self._phrases["word_waits"], now, worker_id)
+        if notice is not None:
+            changes.notices.append(notice)
         changes.conversations.add(talk.id)
         self._desk.record(session, case, "answered_for_all", worker_id=worker_id)
         changes.case(case)

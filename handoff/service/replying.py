@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from handoff.store.tables import Conversation, Notice, Reply
+from handoff.store.tables import Conversation, Notice, Person, Reply
 
 
 async def add_reply(
@@ -35,3 +35,9 @@ async def add_reply(
     notice = Notice(reply_id=reply.id, way=talk.channel, attempt=1, state="pending", created_at=now)
     session.add(notice)
     return reply, notice
+
+
+async def courtesy(session: AsyncSession, talk: Conversation, words: str) -> str:
+    """The words with how the person is called before them (王嬢嬢，…), where a worker has put that on record."""
+    person = await session.get(Person, talk.person_id) if talk.person_id else None
+    return f"{person.called}，{words}" if person is not None and person.called else words

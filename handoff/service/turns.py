@@ -17,18 +17,24 @@ from handoff.model.errors import HandoffError
 from handoff.model.hotlines import Hotlines
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
 from handoff.model.triage import need_of
-from handoff.model.words import DangerKind, Need, Risk
+from handoff.model.words import Channel, DangerKind, Need, Risk
 from handoff.service.accumulating import Accumulating
+from handoff.service.addresses import address_of, newest_talk
 from handoff.service.after import Changes
 from handoff.service.answering import Accepted, Answering
+from handoff.service.away import begin_anew, has_been_away
+from handoff.service.checking import CALLER, Checking
+from handoff.service.consent import takes_back
 from handoff.service.dispatch import Dispatch
-from handoff.service.effects import Composed, Effects, Turned
+from handoff.service.effects import Composed, Effects, Turned, status_words
+from handoff.service.identity import is_shared, known_cases
 from handoff.service.opening import Desk, Matter, open_cases
 from handoff.service.ports import DialogueError
 from handoff.service.replying import add_reply
+from handoff.service.returning import Returning
 from handoff.service.understanding import Understander, clean_text
 from handoff.store.database import Store, StoreError, rows_changed
-from handoff.store.tables import Conversation, Reply, Station, Turn, Worker
+from handoff.store.tables import Address, Conversation, Reply, Station, Turn, Worker
 
 log = structlog.get_logger()
 
@@ -59,24 +65,103 @@ class Turns:
         self._desk = Desk(clock)
         self._effects = Effects(self._desk, self._phrases, understander.consulting)
         self._answering = Answering(self._desk, self._effects, self._phrases)
+        self._returning = Returning(self._effects, self._phrases)
+        self._checking = Checking(self._desk, self._effects, self._phrases)
         self._accumulating = Accumulating(understander.screen, clock)
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     async def begin(self, opening: Opening) -> tuple[str, ReplyView]:
         """Begin a conversation: its token, and the greeting."""
-        token, now = secrets.token_urlsafe(24), self._clock.now()
         async with self._store.write() as session:
-            found = select(Station).where(Station.code == opening.station)
-            named = opening.station and opening.station.isprintable()
-            station = await session.scalar(found) if named else None
-            talk = Conversation(
-                token=token, channel=opening.channel, speaker=opening.speaker, station_id=station.id if station else None,
-                village_id=station.village_id if station else None, risk=Risk.ROUTINE, questions=[], speed=1.0, volume=1.0, started_at=now,
-            )  # fmt: skip
-            session.add(talk)
-            await session.flush()
-            reply = await self._add_reply(session, talk, Composed([self._phrases["greeting"]]), None)
-        return token, view(reply)
+            talk = await self._new_talk(session, opening)
+            words = [self._phrases[_greeting(opening.channel)]]
+            if await is_shared(session, talk):
+                # Who says what they want instead of who they are is heard all the same.
+                talk.asked = {"step": CALLER}
+                words.append(self._phrases["who_calls"])
+            reply = await self._add_reply(session, talk, Composed(words), None)
+        return talk.token, view(reply)
+
+    async def _new_talk(self, session: AsyncSession, opening: Opening) -> Conversation:
+        token, now = secrets.token_urlsafe(24), self._clock.now()
+        address = (
+            await address_of(session, opening.channel, opening.address, now) if opening.address else None
+        )
+        talk = Conversation(
+            token=token, channel=opening.channel, speaker=opening.speaker, risk=Risk.ROUTINE, questions=[], speed=1.0, volume=1.0,
+            address_id=address.id if address else None, village_id=address.village_id if address else None, started_at=now,
+        )  # fmt: skip
+        session.add(talk)
+        await session.flush()
+        if opening.station:
+            await self._settle(session, talk, opening.station)
+        return talk
+
+    async def _settle(self, session: AsyncSession, talk: Conversation, station: str) -> None:
+        """The station where somebody is, or whose sign they have scanned, says which village they belong to."""
+        named = select(Station).where(Station.code == station)
+        found = await session.scalar(named) if station.isprintable() else None
+        if found is None:
+            return
+        talk.station_id, talk.village_id = found.id, found.village_id
+        if talk.address_id is not None:
+            (await session.get_one(Address, talk.address_id)).village_id = found.village_id
+
+    async def of_address(self, opening: Opening) -> str:
+        """The token of the one lasting conversation with an address; begun without a word where there is none."""
+        if opening.address is None:
+            raise ValueError("an address is needed")
+        async with self._store.write() as session:
+            talk = await newest_talk(session, opening.channel, opening.address)
+            if talk is None or await self._may_be_another(session, talk):
+                talk = await self._new_talk(session, opening)
+            elif opening.station is not None:
+                await self._settle(session, talk, opening.station)
+            return talk.token
+
+    async def last_matter(self, token: str) -> str | None:
+        """How the newest matter stands that may be shown here; None where there is none, or it is of violence."""
+        async with self._store.read() as session:
+            cases = await known_cases(session, await conversation(session, token))
+            shown = [case for case in cases or () if case.need != Need.ABUSE]
+            return "".join(await status_words(session, self._phrases, shown[0])) if shown else None
+
+    async def _may_be_another(self, session: AsyncSession, talk: Conversation) -> bool:
+        """Who speaks after some hours on a shared telephone may be anybody there, and begins anew."""
+        if talk.held_by is not None or not await is_shared(session, talk):
+            return False
+        return await has_been_away(session, talk, self._clock.now())
+
+    async def say(self, token: str, phrase: str, **fields: str) -> ReplyView:
+        """Say one of the service's own phrases into a conversation."""
+        async with self._store.write() as session:
+            talk = await conversation(session, token)
+            words = self._phrases.say(phrase, **fields)
+            return view(await self._add_reply(session, talk, Composed([words]), None))
+
+    async def note(self, utterance: Utterance, phrase: str) -> Outcome:
+        """Put on record what is not words (a picture, a place), and say this phrase; a repeat gets the same outcome."""
+        changes = Changes()
+        try:
+            async with self._store.write() as session:
+                talk = await conversation(session, utterance.conversation, lock=True)
+                text = clean_text(utterance.text)[:MAX_TEXT]
+                turn = self._new_turn(talk, utterance, text, Finding(Risk.ROUTINE, (), ()))
+                turn.need, turn.answered_at = Need.UNCLEAR, self._clock.now()
+                turn.state = "held" if talk.held_by is not None else "answered"
+                session.add(turn)
+                await session.flush()
+                if talk.held_by is not None:
+                    turned = Turned(session, talk, turn.id, text, Risk.ROUTINE, changes, Composed())
+                    outcome = await self._outcome_of_held(turned, turn)
+                else:
+                    reply = await self._add_reply(session, talk, Composed([self._phrases[phrase]]), turn.id)
+                    outcome = Outcome(turn.id, turn.text, view(reply))
+        except IntegrityError:
+            repeated = await self._repeated(utterance)
+            return repeated if isinstance(repeated, Outcome) else await self._answer(repeated)
+        await self._dispatch.announce(changes)
+        return outcome
 
     async def take(self, utterance: Utterance) -> Outcome:
         """Store, screen and answer one utterance; a repeat of its message id returns the same outcome."""
@@ -94,10 +179,14 @@ class Turns:
     async def _accept(self, utterance: Utterance) -> Accepted | Outcome:
         finding = self._understander.screen.screen(utterance.text, confidence=utterance.confidence)
         finding = replace(finding, why=tuple(map(clean_text, finding.why)))
+        if finding.risk is Risk.ATTENTION and not finding.kinds and takes_back(utterance.text):
+            finding = Finding(Risk.ROUTINE, (), ())
         changes = Changes()
         try:
             async with self._store.write() as session:
                 talk = await conversation(session, utterance.conversation, lock=True)
+                if await has_been_away(session, talk, self._clock.now()):
+                    begin_anew(talk)
                 text = clean_text(utterance.text)[:MAX_TEXT]
                 finding = await self._accumulating.weigh(session, talk, text, finding)
                 turn = self._new_turn(talk, utterance, text, finding)
@@ -230,7 +319,10 @@ class Turns:
                 outcome = await self._outcome_of_held(turned, accepted.turn)
             else:
                 talk.version += 1
-                await self._answering.compose(turned, accepted, answer, need)
+                if await has_been_away(session, talk, turn.received_at, before=turn.id):
+                    await self._returning.welcome(turned)
+                if not await self._checking.hear(turned, turn.text, answer.intent if answer else ""):
+                    await self._answering.compose(turned, accepted, answer, need)
                 reply = await self._add_reply(session, talk, turned.composed, accepted.turn.id)
                 outcome = Outcome(
                     accepted.turn.id, accepted.turn.text, view(reply, await holder(session, talk))
@@ -270,6 +362,10 @@ class Turns:
         }
         reply, _ = await add_reply(session, talk, composed.text, now, turn_id=turn_id, **shown)
         return reply
+
+
+def _greeting(channel: Channel) -> str:
+    return "greeting_phone" if channel is Channel.PHONE else "greeting"
 
 
 def _accepted(turn: Turn, talk: Conversation) -> Accepted:

@@ -2,13 +2,14 @@
 
 import asyncio
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
@@ -18,6 +19,9 @@ from handoff.store.tables import Session, Worker
 
 SESSION_LASTS = timedelta(hours=12)
 MIN_PASSWORD = 8
+PHONE = re.compile(r"\+?\d{3,20}", re.ASCII)
+WECOM_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_@.-]{0,63}")
+"""An account in WeCom (UserID); neither `@all` nor a list can be one."""
 
 
 class AccountError(HandoffError):
@@ -94,6 +98,34 @@ class Workers:
         async with self._store.write() as session:
             (await _named(session, name)).on_duty = on_duty
 
+    async def set_wecom(self, name: str, wecom_id: str | None) -> None:
+        """Where alarms reach this worker without an open console; None: nowhere but on the console."""
+        if wecom_id is not None and not WECOM_ID.fullmatch(wecom_id):
+            raise AccountError(
+                "bad_wecom_id", "企业微信的账号只有数字、字母和 _ - @ .，头一个是数字或字母，最长 64 个。"
+            )
+        async with self._store.write() as session:
+            worker = await _named(session, name)
+            if wecom_id is not None:
+                if worker.role != "worker":
+                    raise AccountError("bad_role", "警报只发给社工，志愿者不用登记企业微信。")
+                holder = await with_wecom(session, wecom_id)
+                if holder is not None and holder.id != worker.id:
+                    raise AccountError("wecom_taken", f"这个企业微信账号已经登记给 {holder.name} 了。")
+            worker.wecom_id = wecom_id
+
+    async def set_phone(self, name: str, phone: str | None) -> None:
+        """Where callers who ask for a person are put through to; None: nowhere."""
+        if phone is not None and not PHONE.fullmatch(phone):
+            raise AccountError(
+                "bad_phone", "电话只写数字（前面可以有 +），三到二十位，比如 13800001111 或者分机号 801。"
+            )
+        async with self._store.write() as session:
+            worker = await _named(session, name)
+            if phone is not None and worker.role != "worker":
+                raise AccountError("bad_role", "电话只转给社工，志愿者不用登记。")
+            worker.phone = phone
+
     async def sign_in(self, name: str, password: str) -> str:
         """The token of a new session; raises AccountError without saying which part was wrong."""
         async with self._store.read() as session:
@@ -140,6 +172,11 @@ class Workers:
         """End the session."""
         async with self._store.write() as session:
             await session.execute(delete(Session).where(Session.token_hash == _hash(token)))
+
+
+async def with_wecom(session: AsyncSession, wecom_id: str) -> Worker | None:
+    """Who has this account in WeCom, which knows no difference between capitals and small letters."""
+    return await session.scalar(select(Worker).where(func.lower(Worker.wecom_id) == wecom_id.lower()))
 
 
 async def _named(session: AsyncSession, name: str) -> Worker:

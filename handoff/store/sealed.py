@@ -1,5 +1,7 @@
 """Fields that are encrypted at rest, and times that are always UTC."""
 
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -15,16 +17,25 @@ class SealError(HandoffError):
 
 
 _default: list[Fernet] = []
+_digest_key: list[bytes] = []
 
 
 def use_key(key: bytes) -> None:
     """Seal and open with this key (32 bytes, urlsafe base64) from now on, in the whole process."""
     try:
         _default[:] = [Fernet(key)]
+        _digest_key[:] = [hashlib.sha256(b"address" + key).digest()]
     except ValueError as error:
         raise SealError(
             "bad_key", "密钥不对：须是 32 字节的 urlsafe base64。请检查 XIANGYIN_SECRET_KEY 或密钥文件。"
         ) from error
+
+
+def digest(value: str) -> str:
+    """64 hex digits to find a sealed value by; without the key nobody can try values out."""
+    if not _digest_key:
+        raise SealError("no_key", "没有密钥，不能读写敏感内容。")
+    return hmac.new(_digest_key[0], value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
 
 
 def _fernet() -> Fernet:

@@ -51,19 +51,135 @@ class Person(Base):
     village_id: Mapped[int | None] = mapped_column(ForeignKey("villages.id"))
     name: Mapped[Any] = mapped_column(Sealed)
     phone: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    called: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    """How they are spoken to (王嬢嬢), where a worker has put it on record."""
     created_at: Mapped[datetime]
+
+
+class Address(Base):
+    """Where somebody can be reached: a telephone number or an openid; several people may share one."""
+
+    __tablename__ = "addresses"
+    __table_args__ = (UniqueConstraint("channel", "digest"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64))
+    """Of the value, keyed, to find it by: what is sealed can't be searched."""
+    value: Mapped[Any] = mapped_column(Sealed)
+    village_id: Mapped[int | None] = mapped_column(ForeignKey("villages.id"))
+    gone_at: Mapped[datetime | None]
+    """Since when it reaches nobody any more (unfollowed)."""
+    created_at: Mapped[datetime]
+
+
+class Reached(Base):
+    """Who is reached at an address, once they have said that it is them."""
+
+    __tablename__ = "reached"
+    address_id: Mapped[int] = mapped_column(ForeignKey("addresses.id"), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), primary_key=True)
+    since: Mapped[datetime]
+
+
+class Card(Base):
+    """A card with a number that a person carries (便民卡); how it looks is made anew whenever it is printed."""
+
+    __tablename__ = "cards"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    """Of the number, keyed, to find it by."""
+    number: Mapped[Any] = mapped_column(Sealed)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), index=True)
+    made_by: Mapped[int] = mapped_column(ForeignKey("workers.id"))
+    made_at: Mapped[datetime]
+    void_at: Mapped[datetime | None]
+
+
+class Check(Base):
+    """An answer to the question by which somebody shows that a matter is theirs; its words are not kept."""
+
+    __tablename__ = "checks"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(ForeignKey("conversations.id"))
+    address_id: Mapped[int | None] = mapped_column(ForeignKey("addresses.id"))
+    station_id: Mapped[int | None] = mapped_column(ForeignKey("stations.id"))
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("cases.id"))
+    card_id: Mapped[int | None] = mapped_column(ForeignKey("cards.id"))
+    is_right: Mapped[bool]
+    at: Mapped[datetime] = mapped_column(index=True)
+
+
+class Arrival(Base):
+    """A message as a platform handed it to us, put on record before anything is done with it."""
+
+    __tablename__ = "arrivals"
+    __table_args__ = (
+        UniqueConstraint("channel", "digest"),
+        Index("ix_arrivals_open", "address_id", "done_at"),
+    )
+    id: Mapped[int] = mapped_column(primary_key=True)
+    channel: Mapped[str] = mapped_column(String(16))
+    digest: Mapped[str] = mapped_column(String(64))
+    """Of what makes it the same message when the platform sends it again."""
+    address_id: Mapped[int] = mapped_column(ForeignKey("addresses.id"))
+    message: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    """Gone once it is done: what was said stands in its turn."""
+    outcome: Mapped[dict[str, Any] | None]
+    """What came of it: replies by id, in their order; None while it is open."""
+    taken_until: Mapped[datetime | None]
+    """So long the process that works on it has it for itself."""
+    received_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
+class Window(Base):
+    """How many messages may still be sent to an address, and until when, because of something it did."""
+
+    __tablename__ = "windows"
+    __table_args__ = (UniqueConstraint("address_id", "kind"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    address_id: Mapped[int] = mapped_column(ForeignKey("addresses.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    opened_at: Mapped[datetime]
+    closes_at: Mapped[datetime]
+    allowed: Mapped[int]
+    sent: Mapped[int] = mapped_column(default=0)
+
+
+class Credential(Base):
+    """A platform's token, shared by all processes and fetched by one of them at a time."""
+
+    __tablename__ = "credentials"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    value: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    expires_at: Mapped[datetime | None]
+    fetching_until: Mapped[datetime | None]
+
+
+class Media(Base):
+    """A sound that lies at the platform already, so that it need not be sent up again."""
+
+    __tablename__ = "media"
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    media_id: Mapped[Any] = mapped_column(Sealed)
+    expires_at: Mapped[datetime]
 
 
 class Worker(Base):
     """A human who answers (社工) or operates for others (志愿者); never a background loop."""
 
     __tablename__ = "workers"
+    __table_args__ = (Index("uq_workers_wecom_id", "wecom_id", unique=True),)
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(40), unique=True)
     display_name: Mapped[str] = mapped_column(String(40))
     role: Mapped[str] = mapped_column(String(16))
     password_hash: Mapped[str] = mapped_column(String(200))
     on_duty: Mapped[bool] = mapped_column(default=True)
+    wecom_id: Mapped[str | None] = mapped_column(String(64))
+    """Their account in WeCom, where alarms reach them without an open console."""
+    phone: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    """Where callers who ask for a person are put through to."""
     disabled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
 
@@ -94,10 +210,15 @@ class Conversation(Base):
     dialogue: Mapped[Any] = mapped_column(Sealed, nullable=True)
     questions: Mapped[list[str]] = mapped_column(default=list)
     """Danger questions still to be asked, one a turn."""
+    asked: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    """What was asked last to know who speaks: `step` (`caller`, `who`, `number`, `name`), the number, and wrong answers."""
     version: Mapped[int] = mapped_column(default=0)
     """Counts the answers: one made from an older state of the talk is not used."""
     speed: Mapped[float] = mapped_column(default=1.0)
     volume: Mapped[float] = mapped_column(default=1.0)
+    address_id: Mapped[int | None] = mapped_column(ForeignKey("addresses.id"), index=True)
+    consent: Mapped[str] = mapped_column(String(16), default="not_asked", server_default="not_asked")
+    """`not_asked`, `asked` (by the last reply), `unanswered`, `given` or `refused`."""
     started_at: Mapped[datetime]
 
 
@@ -194,6 +315,8 @@ class Task(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
     kind: Mapped[str] = mapped_column(String(16))
+    asked_by: Mapped[str] = mapped_column(String(16), default="opening", server_default="opening")
+    """`opening`, or `unreached` where words could not be brought to the person otherwise."""
     due_at: Mapped[datetime]
     done_at: Mapped[datetime | None]
 
@@ -215,6 +338,8 @@ class Notice(Base):
     round: Mapped[int] = mapped_column(default=0)
     """0 for the first alert of a case; each rise of risk or run-out clock begins another."""
     attempt: Mapped[int] = mapped_column(default=1)
+    parts: Mapped[int] = mapped_column(default=0, server_default="0")
+    """So many parts of a long reply have arrived."""
     state: Mapped[str] = mapped_column(String(16))
     """`pending`, then `delivered`, `retried` or `failed`."""
     code: Mapped[str | None] = mapped_column(String(32))

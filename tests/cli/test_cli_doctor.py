@@ -96,3 +96,19 @@ def test_other_machines_without_a_certificate_get_no_microphone(looked: Looked, 
     _, checks = looked(tmp_path, HOST="0.0.0.0", RASA_URL=NO_RASA)  # noqa: S104  # looked at, not bound for long
     assert not checks["加密访问"]["ok"]
     assert checks["加密访问"]["level"] == "should"
+
+
+OF_WECHAT = {"WECHAT_APP_ID": "wx2c2769f8efd9abc2", "WECHAT_SECRET": "s", "WECHAT_TOKEN": "qingshi"}
+
+
+def test_an_account_that_may_not_write_by_itself_is_named(looked: Looked, tmp_path: Path) -> None:
+    assert "没有设" in looked(tmp_path, RASA_URL=NO_RASA)[1]["微信公众号"]["say"]
+    _, checks = looked(tmp_path, RASA_URL=NO_RASA, WECHAT_VERIFIED="false", **OF_WECHAT)
+    assert not checks["微信公众号"]["ok"] and "没有认证" in checks["微信公众号"]["say"]
+    assert looked(tmp_path, RASA_URL=NO_RASA, **OF_WECHAT)[1]["微信公众号"]["ok"]
+
+
+def test_what_wecom_lacks_is_named(looked: Looked, tmp_path: Path) -> None:
+    assert "没有设" in looked(tmp_path, RASA_URL=NO_RASA)[1]["企业微信"]["say"]
+    _, checks = looked(tmp_path, RASA_URL=NO_RASA, WECOM_CORP_ID="ww1")
+    assert not checks["企业微信"]["ok"] and "Secret" in checks["企业微信"]["say"]

@@ -19,6 +19,8 @@ FORMS = {
     "acknowledge": {},
     "release": {},
     "reply": {"text": "我在。"},
+    "card": {},
+    "cardvoid": {},
     "note": {"text": "记一笔"},
     "person": {"name": XIUYING.name},
     "stage": {"stage": "plan", "reason": "去过了"},

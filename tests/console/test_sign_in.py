@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from cast import FANG, HU, LIN, ZHOU, Account
+from cast import DARK, FANG, HU, LIN, ZHOU, Account
 from county import County, Pages
 from county import pages as fresh_pages
 from sqlalchemy import select
@@ -49,6 +49,40 @@ async def test_without_a_session_everything_leads_to_the_door(county: County, we
         assert (await stranger.get(path)).url == SIGN_IN
         stranger.http.cookie_jar.update_cookies({"xiangyin_session": "guessed"})
         assert (await stranger.get(path)).url == SIGN_IN
+
+
+async def test_a_link_to_a_case_leads_there_once_signed_in(county: County, web: Pages) -> None:
+    """The button of a notice in WeCom, on a telephone where nobody is signed in yet."""
+    token = await county.begin()
+    await county.say(token, DARK)
+    place = f"/console/cases/{(await county.case(token)).id}"
+    async with web.browser() as lin:
+        door = await lin.get(place)
+        assert door.url == SIGN_IN and f'name="next" value="{place}"' in door.text
+        form = {"name": LIN.name, "csrf": door.csrf, "next": place}
+        wrong = await lin.post(SIGN_IN, data=form | {"password": "wrong-wrong"})
+        assert wrong.status == 401 and f'value="{place}"' in wrong.text
+        page = await lin.post(SIGN_IN, data=form | {"password": LIN.password})
+        assert (page.status, page.url) == (200, place)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "https://evil.example/console/queue",
+        "//evil.example",
+        "/station",
+        "/console/sign-out",
+        "/console/cases/1/../../x",
+        "/console/cases/１",
+    ],
+)
+async def test_a_sign_in_leads_nowhere_else(county: County, web: Pages, place: str) -> None:
+    async with web.browser() as lin:
+        door = await lin.get(SIGN_IN, params={"next": place})
+        assert 'name="next" value=""' in door.text
+        form = {"name": LIN.name, "password": LIN.password, "csrf": door.csrf, "next": place}
+        assert (await lin.post(SIGN_IN, data=form)).url == "/console/queue"
 
 
 @pytest.mark.parametrize("csrf", ["", "-", "guessed", None])

@@ -28,6 +28,7 @@ function letGo() {
   setTimeout(() => {
     for (const [region, html] of waiting) swap(region, html);
     waiting.clear();
+    drawAlarm();
   });
 }
 
@@ -162,13 +163,19 @@ function readQueue(markup) {
   showAlarm();
 }
 
-function showAlarm() {
+/** Not between pressing and letting go: it moves the page, and the press would land beside what was meant. */
+function drawAlarm() {
+  if (pressed || !$("alarm")) return;
   const names = unheard.map((one) => one.case).join();
   if ($("alarm").dataset.names !== names) {
     $("alarm").dataset.names = names;
     $("alarm").replaceChildren(alarmList());
   }
   $("alarm").hidden = unheard.length === 0;
+}
+
+function showAlarm() {
+  drawAlarm();
   clearInterval(ringing);
   clearInterval(blinking);
   document.title = ownTitle;
@@ -352,6 +359,7 @@ function begin() {
   for (const id of ["live", "sound", "help-open"]) $(id).hidden = false;
   $("sound").addEventListener("click", toggleSound);
   $("help-open").addEventListener("click", KEYS["?"]);
+  $("print")?.addEventListener("click", () => print());
   $("sign-out").addEventListener("submit", () => sessionStorage.clear());
   document.addEventListener("keydown", key);
   addEventListener("pointerdown", () => { sound?.resume().then(showSound); });

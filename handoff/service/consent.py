@@ -1,0 +1,98 @@
+"""Whether the person's words may be seen by those who don't need them: asked once, in plain words, and revocable.
+
+Refusing blocks no help. It narrows who sees what was said to the worker who takes the case; danger to life
+overrides it, and the override is on record.
+"""
+
+import re
+
+from handoff.model.words import Need, Risk, Speaker
+from handoff.service.effects import Turned
+from handoff.service.opening import Desk, open_cases
+from handoff.service.phrases import Phrases
+
+NOT_ASKED, ASKED, UNANSWERED, GIVEN, REFUSED = "not_asked", "asked", "unanswered", "given", "refused"
+OVERRIDDEN = "overridden"
+
+_LONGEST = 24
+"""Characters; who says more is telling something else."""
+_BESIDES = 10
+"""So many characters beside the words about consent tell nothing of their own."""
+_REPLAYS = ("talk_repeat", "talk_slower", "talk_louder")
+_LITTLE = "[我你您嘛吧啊呀哦哈呢了的得就都也么这些话，。！ 、]*"
+_YES = re.compile(
+    f"{_LITTLE}(愿意|同意|可以|要得|行|中|好|成|对|对头|嗯|哎|给(他|她|社工)?看|看嘛|没(得)?事|没关系|不怕|不碍事|随便看){_LITTLE}"
+    f"((愿意|同意|可以|要得|行|中|好|成|对头|嗯|(给(他|她|社工|他们))?看){_LITTLE})*"
+)
+_NO = re.compile(
+    f"{_LITTLE}(不|莫|别|甭|不要|不想|不得|没)(愿意|同意|行|中|可以|好|要|用|想|干|给.{{0,3}}看|让.{{0,3}}看)?{_LITTLE}(给.{{0,4}}(看|听|晓得|知道))?{_LITTLE}"
+)
+_TAKES_BACK = re.compile(
+    r"(反悔|后悔|收回|撤回|取消|不).{0,3}同意"
+    r"|(不|莫|别|甭|不要|不想|不愿意|不准|不许)(给|让|叫|跟|对|和|拿给)?(别人|别个|人家|旁人|外人|他们|她们|社工|村里|村上|屋里人|娃儿|儿子|大家)"
+    r".{0,3}(看|听|知道|晓得|讲|说)"
+    r"|(不要|莫|别|甭|不想)(往外|到处|拿出去)(说|讲|传)|(莫|别|甭|不要)(说|讲|传)出去"
+    r"|(话|说的|记录|记的|录音).{0,4}(删|抹|擦|莫留|别留)|(删|抹|擦)(掉|了|去|除)?.{0,4}(话|说的|记录|记的|录音)"
+)
+_AGREES = re.compile(
+    r"^(那)?我?(又|还是|现在|这会儿)?(同意|愿意)(了|给.{0,4}看|让.{0,4}看)|(可以|能)(给|让)(他们|社工|别人|大家)看(了|吧|嘛)"
+)
+
+
+def takes_back(text: str) -> bool:
+    """Whether little else is said than that the words are not to be seen: about them, not about a danger."""
+    return len(text.strip()) <= _LONGEST and bool(_TAKES_BACK.search(text))
+
+
+class Consent:
+    """Asks for consent, and hears it given, refused and taken back."""
+
+    def __init__(self, desk: Desk, phrases: Phrases) -> None:
+        self._desk = desk
+        self._phrases = phrases
+
+    def ask(self, turned: Turned) -> None:
+        """The question, as the last sentence of the reply that tells the first number; not while there is danger."""
+        talk, composed = turned.talk, turned.composed
+        in_danger = Risk(talk.risk).at_least(Risk.URGENT) or bool(talk.questions)
+        if not composed.opened or composed.stop or in_danger or talk.consent != NOT_ASKED:
+            return
+        talk.consent = ASKED
+        composed.say(self._phrases["consent_ask" if talk.speaker == Speaker.SELF else "consent_ask_other"])
+
+    async def hear(self, turned: Turned, text: str, intent: str) -> bool:
+        """Put on record what the utterance says about consent; True where it says nothing else and is answered."""
+        said = text.strip()[: _LONGEST + 1]
+        answer = self._answer_to_question(turned, said, intent)
+        if turned.talk.consent == ASKED and intent not in _REPLAYS:
+            turned.talk.consent = UNANSWERED  # a yes counts only right after the question
+        rest = 0
+        if answer is None and (found := _TAKES_BACK.search(said) or _AGREES.search(said)):
+            answer = REFUSED if _TAKES_BACK.search(said) else GIVEN
+            rest = len(said) - len(found[0])
+        if answer is not None:
+            await self._put_on_record(turned, answer)
+        # Who takes the consent back does not take the matter back, though it sounds alike.
+        return answer is not None and (rest <= _BESIDES or intent == "talk_cancel")
+
+    @staticmethod
+    def _answer_to_question(turned: Turned, said: str, intent: str) -> str | None:
+        if turned.talk.consent != ASKED or len(said) > _LONGEST:
+            return None
+        if _NO.fullmatch(said) or intent == "talk_deny":
+            return REFUSED
+        return GIVEN if _YES.fullmatch(said) or intent == "talk_affirm" else None
+
+    async def _put_on_record(self, turned: Turned, answer: str) -> None:
+        turned.talk.consent = answer
+        standing = await open_cases(turned.session, turned.talk.id)
+        for case in standing:
+            turned.changes.case(case)
+            if case.consent != OVERRIDDEN:
+                case.consent = answer
+                self._desk.record(
+                    turned.session, case, "consent", content={"consent": answer}, turn_id=turned.turn_id
+                )
+        life = any(case.consent == OVERRIDDEN and case.need != Need.ABUSE for case in standing)
+        key = "consent_overridden" if life and answer == REFUSED else f"consent_{answer}"
+        turned.composed.say(self._phrases[key])
