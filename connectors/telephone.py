@@ -40,6 +40,8 @@ _UNSURE = 0.5
 _LAST_HELP = "110"
 _RTP_TIMEOUT_S = 20
 _RINGS_S = 10.0
+_CONFIRMED_S = 8.0
+"""So long a far end may take to confirm that it heard our answer; SIP itself would hold the line for 32 s."""
 _SAYINGS = ("greeting_phone", "working", "go_on", "still_there", "what_one_can_do")
 """What must be sayable at once."""
 
@@ -51,6 +53,7 @@ class Telephone:
         self._service = service
         self._settings = service.settings
         self._calls: set[asyncio.Task[None]] = set()
+        self._talking = 0
         self._pool = ThreadPoolExecutor(2, "turn-taking")
         self._runtime: Any = None
         self._agent: Any = None
@@ -90,7 +93,8 @@ class Telephone:
         try:
             return baresip.Config(
                 net_interface=settings.sip_interface or None,
-                max_concurrent_calls=2 * settings.sip_calls,  # each may be put through to a worker
+                # Each may be put through to a worker; and what rings but never talks must not make us busy.
+                max_concurrent_calls=4 * settings.sip_calls,
                 rtp_timeout=_RTP_TIMEOUT_S,
                 native_log_level="error",
                 extra_config_text=f"sip_listen {settings.sip_listen}\n" if settings.sip_listen else "",
@@ -124,8 +128,7 @@ class Telephone:
             log.warning("telephone.no_smart_turn")  # patience alone then decides
 
     def _on_incoming(self, call: Any) -> None:
-        busy = len(self._calls) >= self._settings.sip_calls
-        task = asyncio.ensure_future(_refuse(call) if busy else self._serve(call))
+        task = asyncio.ensure_future(self._serve(call))
         self._calls.add(task)
         task.add_done_callback(self._calls.discard)
 
@@ -137,11 +140,12 @@ class Telephone:
         try:
             with suppress(TimeoutError):  # it rings until there is a voice to greet with, but not for ever
                 await asyncio.wait_for(self._signs.ready.wait(), _RINGS_S)
+            if self._talking >= self._settings.sip_calls:
+                await call.reject()  # more at once would be heard by nobody: they hear that the line is busy
+                return
             await call.answer()
-            await call.wait_established()
-            taker = TurnTaker(VoiceActivity(self._activity), self._smart_turn)
-            with self._service.voices.undisturbed():
-                await Served(self._service, call, taker, self._signs, self._pool, self._dial).run()
+            await call.wait_established(_CONFIRMED_S)
+            await self._talk(call)
         except asyncio.CancelledError:
             with suppress(Exception):
                 await call.hangup()
@@ -151,11 +155,14 @@ class Telephone:
             with suppress(Exception):
                 await call.hangup()
 
-
-async def _refuse(call: Any) -> None:
-    """More at once would be heard by nobody: they hear that the line is busy."""
-    with suppress(Exception):  # they may have hung up meanwhile
-        await call.reject()
+    async def _talk(self, call: Any) -> None:
+        self._talking += 1  # only now: whatever rings without a person behind it takes no line from one
+        try:
+            taker = TurnTaker(VoiceActivity(self._activity), self._smart_turn)
+            with self._service.voices.undisturbed():
+                await Served(self._service, call, taker, self._signs, self._pool, self._dial).run()
+        finally:
+            self._talking -= 1
 
 
 async def _register(agent: Any) -> None:

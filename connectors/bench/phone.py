@@ -102,8 +102,9 @@ async def call(port: int, folder: Path, number: str = "13812345678") -> AsyncIte
     )  # fmt: skip
     try:
         first = await asyncio.wait_for(process.stdout.readline(), 40) if process.stdout else b""
-        if not first or json.loads(first)["did"] != "call":
-            raise ConnectorError("no_call", "电话没有打通。")
+        told = json.loads(first or b'{"did": "gone"}')
+        if told["did"] != "call":
+            raise ConnectorError("no_call", f"电话没有打通（{told.get('status') or told['did']}）。")
         yield Phone(process, folder)
     finally:
         if process.stdin is not None:

@@ -23,6 +23,7 @@ from handoff.store.sealed import use_key
 from voice.models import ModelStore
 
 Row = TypeVar("Row")
+LINES = 3
 MODELS = Path(os.environ.get("XIANGYIN_MODELS") or Path.home() / ".cache" / "xiangyin" / "models")
 
 
@@ -89,6 +90,7 @@ async def shared_exchange(
     port, worker_port = free_port(), free_port()
     told = sip_settings(port) | {
         "SIP_DIAL": f"sip:{{number}}@127.0.0.1:{worker_port}",
+        "SIP_CALLS": str(LINES),
         "QUIET_FROM": "03:00",
         "QUIET_TO": "03:00",
     }

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from conftest import Exchange
+from conftest import LINES, Exchange
 
 from handoff.store.tables import Conversation
 
@@ -55,7 +55,10 @@ def bad(port: int, mine: int) -> list[bytes]:
 async def test_the_next_call_is_answered_whatever_came_before(exchange: Exchange) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as far:
         far.bind(("127.0.0.1", 0))
-        for packet in bad(exchange.port, far.getsockname()[1]):
+        mine = far.getsockname()[1]
+        # Calls that ring and never say another word hold no line either.
+        silent = [invite(exchange.port, mine, f"silent-{n}") for n in range(2 * LINES)]
+        for packet in [*bad(exchange.port, mine), *silent]:
             far.sendto(packet, ("127.0.0.1", exchange.port))
     before = len(await exchange.rows(Conversation))
     async with exchange.call() as phone:

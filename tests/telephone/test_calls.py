@@ -1,14 +1,16 @@
 """Real calls: a SIP user agent in another process speaks, presses keys, is silent, hangs up badly; the service is whole."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
-from conftest import Exchange
+from conftest import LINES, Exchange
 from county import until
 from mouths import like
 from sqlalchemy import select
 from strict_double import answer, effect
 
+from connectors.errors import ConnectorError
 from handoff.store.tables import Address, Case, CaseEvent, Conversation, Notice, Reply, Task, Turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
@@ -137,8 +139,19 @@ async def test_several_calls_at_once(exchange: Exchange) -> None:
             await phone.hang_up()
 
     before = len(await exchange.rows(Conversation))
-    await asyncio.gather(*(one(f"1381111000{n}") for n in range(3)))
-    assert len(await exchange.rows(Conversation)) == before + 3
+    await asyncio.gather(*(one(f"1381111000{n}") for n in range(LINES)))
+    assert len(await exchange.rows(Conversation)) == before + LINES
+
+
+async def test_one_call_too_many_hears_busy_and_the_next_is_answered(exchange: Exchange) -> None:
+    async with AsyncExitStack() as talking:
+        for n in range(LINES):
+            await talking.enter_async_context(exchange.call(f"1381111000{n}"))
+        with pytest.raises(ConnectorError, match="486"):
+            await talking.enter_async_context(exchange.call("13811110009"))
+    async with exchange.call() as phone:
+        await exchange.hears(phone, GREETING)
+        await phone.hang_up()
 
 
 async def test_what_was_heard_is_delivered_once(exchange: Exchange) -> None:
