@@ -20,7 +20,9 @@ MESSAGE_ID = "wechat-"
 """Before an arrival's number in the message id of its turn."""
 _LEASE = timedelta(seconds=15)
 _RENEW_S = 5.0
-_PATIENCE = timedelta(seconds=4)  # of the platform, less a little
+_PATIENCE = timedelta(seconds=4)
+"""Of the platform, less a little: what comes so long after a request is its repeat, what comes sooner its duplicate."""
+_LOOK_AGAIN_S = 0.1
 _KNOWN = timedelta(days=3)
 _ASKS_FOR = timedelta(seconds=20)  # three tries, five seconds each, and a little
 _LEFT_BEHIND = timedelta(seconds=2)
@@ -73,14 +75,18 @@ class Arrivals:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
-    async def done(self, arrival_id: int, replies: list[str], *, offered: bool) -> None:
-        """What came of it; what was said is not kept here any longer. offered: the platform's request waits for it."""
-        now = self._clock.now()
-        outcome = {"replies": replies} | ({"offered": now.isoformat()} if offered else {})
-        await self._set(arrival_id, outcome=outcome, message=None, done_at=now)
+    async def done(self, arrival_id: int, replies: list[str], *, asked: datetime | None) -> None:
+        """What came of it; what was said is not kept here any longer.
+
+        asked: when the platform's request came that waits for it; None where none does.
+        """
+        outcome: dict[str, Any] = {"replies": replies}
+        if asked is not None:
+            outcome["asked"] = asked.isoformat()
+        await self._set(arrival_id, outcome=outcome, message=None, done_at=self._clock.now())
 
     async def not_offered(self, arrival_id: int) -> None:
-        """The platform's request gets nothing after all; the answer is sent."""
+        """No request of the platform gets it after all; the answer is sent."""
         async with self._store.write() as session:
             arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
             arrival.outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
@@ -92,26 +98,30 @@ class Arrivals:
         if arrival is None or self._clock.now() - arrival.received_at > _ASKS_FOR:
             return False
         outcome = arrival.outcome or {}
-        return arrival.done_at is None or ("offered" in outcome and not outcome.get("given"))
+        return arrival.done_at is None or ("asked" in outcome and not outcome.get("given"))
 
-    async def offer(self, arrival_id: int) -> bool:
-        """Note that its answer is about to be given to the platform's own request; False where another has done so.
+    async def offer_again(self, arrival_id: int, asked: datetime) -> list[str] | None:
+        """The replies for a request that came now for what is done; None where it needs none.
 
-        Who noted it and never came to `given` has crashed: once the platform asks again, the answer is offered anew. A
-        duplicate comes at once, a repeat only after the platform's patience.
+        Who asks once more after the platform's patience has not got the answer, whatever we wrote. Who asks sooner is a
+        duplicate, answered by its twin; or the process that held the twin has crashed: then it waits here until that is
+        certain.
         """
-        now = self._clock.now()
-        async with self._store.write() as session:
-            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
-            outcome = dict(arrival.outcome or {})
-            offered = outcome.get("offered")
-            if outcome.get("given") or (offered and now - datetime.fromisoformat(offered) < _PATIENCE):
-                return False
-            arrival.outcome = {**outcome, "offered": now.isoformat()}
-            return True
+        while True:
+            async with self._store.write() as session:
+                arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+                outcome = dict(arrival.outcome or {})
+                if "asked" not in outcome:
+                    return None
+                if self._clock.now() - datetime.fromisoformat(outcome["asked"]) >= _PATIENCE:
+                    arrival.outcome = {"replies": outcome["replies"], "asked": asked.isoformat()}
+                    return list(outcome["replies"])
+                if outcome.get("given"):
+                    return None
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def given(self, arrival_id: int) -> None:
-        """The platform has its answer."""
+        """It is written to the platform's request."""
         async with self._store.write() as session:
             arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
             arrival.outcome = {**(arrival.outcome or {}), "given": True}

@@ -2,6 +2,8 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
@@ -10,6 +12,7 @@ from aiohttp import web
 from connectors.wechat.arrivals import Arrivals
 from connectors.wechat.envelope import MAX_BODY, Envelope, Opened, Refused, message_key
 from connectors.wechat.reading import Reading
+from connectors.wechat.stalls import Stalls
 from connectors.wechat.way import Part, WeChatWay
 from handoff.model.clock import Clock
 from handoff.service.dispatch import Dispatch
@@ -21,8 +24,43 @@ log = structlog.get_logger("connectors.wechat")
 ANSWER_WITHIN_S = 4.0
 """The platform waits five seconds; what is not ready by then is sent afterwards."""
 _TOO_LATE_S = 4.4  # of the platform's five seconds, less what writing it takes
+_WITHOUT_SENDING_S = (
+    20.0  # where nothing can be sent afterwards, its repeats are all there is: three times five seconds
+)
+_LAST_TRY = timedelta(seconds=9)
+"""So long after a message was written no repeat follows: whether its answer arrives is not learned any more."""
 _SWEEP_S = 1.0
 _SUCCESS = "success"
+
+
+@dataclass
+class _Request:
+    """One request of the platform, its message opened."""
+
+    http: web.Request
+    opened: Opened
+    began: float
+    """When it was sent, by the loop's clock."""
+    asked: datetime
+    ready: "asyncio.Future[list[str]]"
+
+    def can_carry(self) -> bool:
+        """Whether what is written to it now arrives, or is asked for once more."""
+        return not (self.is_gone() or self.is_late() or self.is_last())
+
+    def is_gone(self) -> bool:
+        """Whether the platform waits for it no longer."""
+        transport = self.http.transport
+        return transport is None or transport.is_closing()
+
+    def is_late(self) -> bool:
+        """Whether its patience may be over when something written now arrives."""
+        return asyncio.get_running_loop().time() - self.began > _TOO_LATE_S
+
+    def is_last(self) -> bool:
+        """Whether the platform will not ask again."""
+        written = int(self.opened.message._data.get("CreateTime") or 0)
+        return self.asked.timestamp() - written >= _LAST_TRY.total_seconds()
 
 
 class Inbox:
@@ -39,9 +77,9 @@ class Inbox:
         self._dispatch = dispatch
         self._clock = clock
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-        self._waiting: dict[int, asyncio.Future[list[str]]] = {}
+        self._waiting: dict[int, _Request] = {}
         self._working: set[asyncio.Task[None]] = set()
-        self._sweeping: asyncio.Task[None] | None = None
+        self._stalls = Stalls()
 
     def add_to(self, app: web.Application) -> None:
         """Register the routes."""
@@ -50,11 +88,12 @@ class Inbox:
 
     def start(self) -> None:
         """Take up what a crash has left, now and whenever something is left behind."""
-        self._sweeping = asyncio.create_task(self._sweep())
+        for work in (self._sweep(), self._stalls.watch()):
+            self._keep(asyncio.create_task(work))
 
     async def close(self) -> None:
         """Begin nothing more; what is unfinished stays on record."""
-        unfinished = [*self._working, *([self._sweeping] if self._sweeping else [])]
+        unfinished = [*self._working]
         for task in unfinished:
             task.cancel()
         await asyncio.gather(*unfinished, return_exceptions=True)
@@ -65,72 +104,84 @@ class Inbox:
         except Refused as refused:
             return _refuse(refused)
 
-    async def _receive(self, request: web.Request) -> web.StreamResponse:
-        began = asyncio.get_running_loop().time()
+    async def _receive(self, http: web.Request) -> web.StreamResponse:
+        loop = asyncio.get_running_loop()
+        began = loop.time() - self._stalls.lately()
         try:
-            self._envelope.check(request.query)
-            body = await _limited(request)
-            opened = self._envelope.open(request.query, body)
+            self._envelope.check(http.query)
+            body = await _limited(http)
+            opened = self._envelope.open(http.query, body)
         except Refused as refused:
             return _refuse(refused)
+        asked = self._clock.now() - timedelta(seconds=loop.time() - began)
+        request = _Request(http, opened, began, asked, loop.create_future())
         message = opened.message
         arrival, new = await self._arrivals.record(
             str(message.source), message_key(message), dict(message._data)
         )
-        if not new and arrival.done_at is not None:
-            # A repeat of what is done: its answer once more only if it was on its way when we fell down.
-            outcome = arrival.outcome or {}
-            replies = outcome["replies"] if outcome.get("offered") else None
-            if replies and not await self._arrivals.offer(arrival.id):
-                replies = None
+        if new or arrival.done_at is None:
+            replies = await self._wait_for(arrival, request)
         else:
-            replies = await self._wait_for(arrival)
-        if not replies:
-            return web.Response(text=_SUCCESS)
-        late = asyncio.get_running_loop().time() - began > _TOO_LATE_S
-        return await self._answer(request, opened, arrival, replies, late=late)
+            replies = await self._arrivals.offer_again(arrival.id, asked)
+        return await self._answer(request, arrival, replies) if replies else web.Response(text=_SUCCESS)
 
-    async def _wait_for(self, arrival: Arrival) -> list[str] | None:
+    async def _wait_for(self, arrival: Arrival, request: _Request) -> list[str] | None:
         """The replies, if they are ready in time; else they are sent afterwards by whoever works on them."""
-        if arrival.id in self._waiting:
+        first = self._waiting.get(arrival.id)
+        if first is not None and not first.is_gone() and not first.is_late():
             return None  # a duplicate; its twin gets the answer
-        ready = self._waiting[arrival.id] = asyncio.get_running_loop().create_future()
+        if first is not None and not first.ready.done():
+            first.ready.set_result([])  # given up by the platform, which now asks again
+        self._waiting[arrival.id] = request
         self._work_on(arrival.address_id)
+        patience = ANSWER_WITHIN_S if self._way.may_write else _WITHOUT_SENDING_S
+        waited = asyncio.get_running_loop().time() - request.began
         try:
-            return await asyncio.wait_for(asyncio.shield(ready), ANSWER_WITHIN_S)
+            return await asyncio.wait_for(asyncio.shield(request.ready), patience - waited)
         except TimeoutError:
-            self._waiting.pop(arrival.id, None)
+            if self._waiting.get(arrival.id) is request:
+                del self._waiting[arrival.id]
             # Ready in this very moment: nobody else would send it.
-            return ready.result() if ready.done() else None
+            return request.ready.result() if request.ready.done() else None
 
-    async def _answer(
-        self, request: web.Request, opened: Opened, arrival: Arrival, replies: list[str], *, late: bool
-    ) -> web.StreamResponse:
+    async def _answer(self, request: _Request, arrival: Arrival, replies: list[str]) -> web.StreamResponse:
         """The first message of the first reply goes back with the request; the rest is sent.
 
-        late: on a busy machine the platform's patience may be over when the answer arrives; then all is sent.
+        All is sent where the request can't carry it: something said before is still on its way, the platform has given
+        up, or may have by the time it arrives, or will not ask again if it does not.
         """
         async with self._store.read() as session:
             reply = await session.get_one(Reply, replies[0])
-        if late or await self._way.earlier(reply):
-            # Something that was said before is still on its way: this comes behind it.
-            await self._arrivals.not_offered(arrival.id)
-            await self._dispatch.send(reply.id)
-            return web.Response(text=_SUCCESS)
+        if self._way.may_write and (not request.can_carry() or await self._way.earlier(reply)):
+            return await self._send_instead(arrival, replies)
         parts = await self._way.parts(reply)
+        response = web.Response(
+            text=self._envelope.text(request.opened, parts[0].words), content_type="text/xml", charset="utf-8"
+        )
         # On record before it goes out: if we fall down in between, the platform asks again and gets it then.
         await self._first_is_given(reply.id, parts)
-        response = web.Response(
-            text=self._envelope.text(opened, parts[0].words), content_type="text/xml", charset="utf-8"
-        )
-        await response.prepare(request)
-        await response.write_eof()
+        if self._way.may_write and not request.can_carry():
+            return await self._send_instead(arrival, replies)
+        try:
+            await response.prepare(request.http)
+            await response.write_eof()
+        except ConnectionError:
+            if self._way.may_write:
+                return await self._send_instead(arrival, replies)
+            return response  # the next request of the platform finds it
         await self._arrivals.given(arrival.id)
         if len(parts) > 1:
             await self._dispatch.send(reply.id)
         for other in replies[1:]:
             await self._dispatch.send(other)
         return response
+
+    async def _send_instead(self, arrival: Arrival, replies: list[str]) -> web.StreamResponse:
+        await self._arrivals.not_offered(arrival.id)
+        await self._dispatch.send_after_all(replies[0])
+        for other in replies[1:]:
+            await self._dispatch.send(other)
+        return web.Response(text=_SUCCESS)
 
     async def _first_is_given(self, reply_id: str, parts: list[Part]) -> None:
         if len(parts) == 1:
@@ -141,7 +192,9 @@ class Inbox:
     # -- the work ------------------------------------------------------------------------------------------
 
     def _work_on(self, address_id: int) -> None:
-        task = asyncio.create_task(self._drain(address_id))
+        self._keep(asyncio.create_task(self._drain(address_id)))
+
+    def _keep(self, task: asyncio.Task[None]) -> None:
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
@@ -160,10 +213,11 @@ class Inbox:
 
     async def _do(self, arrival: Arrival) -> None:
         replies = await self._reading.take(arrival)
-        await self._arrivals.done(arrival.id, replies, offered=bool(replies) and arrival.id in self._waiting)
-        ready = self._waiting.pop(arrival.id, None)
-        if ready is not None and not ready.done():
-            ready.set_result(replies)
+        request = self._waiting.get(arrival.id)
+        await self._arrivals.done(arrival.id, replies, asked=request.asked if request and replies else None)
+        request = self._waiting.pop(arrival.id, None)
+        if request is not None and not request.ready.done():
+            request.ready.set_result(replies)
             return
         await self._arrivals.not_offered(arrival.id)
         for reply in replies:

@@ -62,6 +62,11 @@ class WeChatWay:
         self._verified = verified
         self._subscription = subscription
 
+    @property
+    def may_write(self) -> bool:
+        """Whether anything can be sent but with the platform's own request."""
+        return self._verified
+
     async def tell(self, notice: Notice, reply: Reply) -> Told:
         """Send what has not arrived yet, after all that was said before it."""
         to = await self._to(reply)

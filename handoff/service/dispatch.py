@@ -84,14 +84,14 @@ async def _finish(turn_id: int) -> None:
 
 @DBOS.workflow(name="deliver_notice")
 async def _deliver_notice(notice_id: int) -> str:
-    """Attempt after attempt, further and further apart, until delivered or given up."""
+    """One attempt; the one that follows is a workflow of its own, so that it is driven once whoever finds it."""
     _end_with_service()
-    while True:
-        outcome = await _attempt(notice_id)
-        if outcome["next"] is None:
-            return str(outcome["state"])
+    outcome = await _attempt(notice_id)
+    if outcome["next"] is not None:
         await DBOS.sleep_async(outcome["wait_s"])
-        notice_id = outcome["next"]
+        with SetWorkflowID(f"notice-{outcome['next']}"):
+            await DBOS.start_workflow_async(_deliver_notice, outcome["next"])
+    return str(outcome["state"])
 
 
 @DBOS.workflow(name="fire_timer")
@@ -209,11 +209,25 @@ class Dispatch:
             notices = [*await session.scalars(waiting)]
         await self.announce(Changes(notices=notices))
 
+    async def send_after_all(self, reply_id: str) -> None:
+        """As `send`, for an answer that may be on record as shown and was not: it is sent from its beginning."""
+        changes = Changes()
+        async with self._store.write() as session:
+            attempts = select(Notice).where(Notice.reply_id == reply_id).order_by(Notice.attempt.desc())
+            notice = await session.scalar(attempts.limit(1))
+            if notice is not None and notice.state == "delivered":
+                notice.code = "not_taken"
+                notice = await self._next(session, notice)
+            if notice is not None and notice.state == "pending":
+                notice.parts = 0
+                changes.notices.append(notice)
+        await self.announce(changes)
+
     async def part_arrived(self, reply_id: str, parts: int) -> None:
         """So many parts of a reply that is sent in several have arrived; a further attempt goes on behind them."""
         async with self._store.write() as session:
             going = update(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
-            await session.execute(going.values(parts=parts))
+            await session.execute(going.where(Notice.parts < parts).values(parts=parts))
 
     async def page_is_back(self, conversation_id: int) -> None:
         """A page has opened its line again: what could not reach it goes out once more."""

@@ -1,6 +1,7 @@
 """What villagers send: every kind gets a fitting answer, once, in order, in time or afterwards."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from county import until
 from sqlalchemy import func, select
 from wechat_helpers import WeChat
 
-from connectors.wechat import inbox
+from connectors.wechat import arrivals, inbox
 from handoff.model.words import Channel
 from handoff.service.addresses import newest_talk
 from handoff.service.hub import of_conversation
@@ -61,6 +62,64 @@ async def test_what_is_not_ready_in_time_is_sent_afterwards(
     villager = wx.far.villager("o-slow")
     assert villager.reached == []
     wx.county.rasa.release.set()
+    await wx.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("custom", "好的，我记着了。")]
+
+
+@pytest.fixture
+def hasty(wx: WeChat, monkeypatch: pytest.MonkeyPatch) -> Iterator[WeChat]:
+    """A platform whose five seconds are one."""
+    wx.far.rules.patience_s, usual = 1.0, wx.far.rules.patience_s
+    monkeypatch.setattr(arrivals, "_PATIENCE", timedelta(seconds=0.8))
+    yield wx
+    wx.far.rules.patience_s = usual
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+async def test_an_answer_that_is_lost_on_the_way_is_given_to_the_repeat(hasty: WeChat, lost: int) -> None:
+    hasty.far.rules.answers_lost = lost
+    await hasty.far.says(f"o-lost-{lost}", SALT)
+    (answer,) = hasty.far.villager(f"o-lost-{lost}").reached
+    assert (answer.how, answer.text) == ("passive", "好的，我记着了。")
+
+
+async def test_a_duplicate_of_a_lost_answer_is_none_more(hasty: WeChat) -> None:
+    hasty.far.rules.answers_lost, hasty.far.rules.duplicates = 1, 1.0
+    await hasty.far.says("o-lost-and-doubled", SALT)
+    assert [one.text for one in hasty.far.villager("o-lost-and-doubled").reached] == ["好的，我记着了。"]
+
+
+async def test_to_the_last_try_nothing_is_entrusted(hasty: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "_LAST_TRY", timedelta(seconds=1))
+    hasty.far.rules.answers_lost = 1
+    await hasty.far.says("o-last-try", SALT)
+    villager = hasty.far.villager("o-last-try")
+    await hasty.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("custom", "好的，我记着了。")]
+
+
+@pytest.mark.parametrize("verified", [True, False])
+async def test_the_repeat_gets_what_its_first_request_waited_for(
+    hasty: WeChat, monkeypatch: pytest.MonkeyPatch, verified: bool
+) -> None:
+    monkeypatch.setattr(hasty.inbox._way, "_verified", verified)
+    hasty.far.rules.verified = verified
+    hasty.county.rasa.script["慢一点的"] = "hang"
+    hasty.county.client.timeout_s = 5.0
+    villager = hasty.far.villager(f"o-given-up-{verified}")
+    before = len(hasty.far.pushing.tries)
+    saying = asyncio.create_task(hasty.far.says(villager.openid, "慢一点的"))
+    await until(lambda: len(hasty.far.pushing.tries) > before)  # the first request is over
+    hasty.county.rasa.release.set()
+    await saying
+    await hasty.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
+
+
+async def test_what_a_held_up_process_has_ready_is_sent(wx: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wx.inbox._stalls, "lately", lambda: 4.5)
+    await wx.far.says("o-stalled", SALT)
+    villager = wx.far.villager("o-stalled")
     await wx.far.until(lambda: villager.reached)
     assert [(one.how, one.text) for one in villager.reached] == [("custom", "好的，我记着了。")]
 

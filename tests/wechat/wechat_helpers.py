@@ -11,6 +11,7 @@ from connectors.settings import Settings
 from connectors.voices import Voices
 from connectors.wechat.account import Account
 from connectors.wechat.double import Double
+from connectors.wechat.inbox import Inbox
 from handoff.model.clock import Clock
 from handoff.service.dispatch import Dispatch
 from handoff.store.database import Store
@@ -27,6 +28,7 @@ class WeChat:
     pages: Pages
     far: Double
     voices: Voices
+    inbox: Inbox
 
 
 @asynccontextmanager
@@ -42,7 +44,7 @@ async def wechat_county(settings: Settings, far: Double, **client: Any) -> Async
         inbox.start()
         try:
             async with pages(here, voices, inbox) as web:
-                yield WeChat(here, web, far, voices)
+                yield WeChat(here, web, far, voices, inbox)
         finally:
             await inbox.close()
             accounts[0].close()

@@ -15,6 +15,7 @@ from connectors.wechat.double.sealing import new_nonce, opened, sealed, sign, xm
 OUT_OF_ORDER = "该公众号提供的服务出现故障，请稍后再试"
 ACCOUNT = "gh_xiangyin"
 _MOST_TEXT = 2048
+_WORDLESS = ("", "success")
 
 
 class Pushing:
@@ -92,11 +93,16 @@ class Pushing:
                 self._rules.callback, params=query, data=body.encode(), timeout=self._patience,
                 headers={"Content-Type": "text/xml"}, allow_redirects=False,
             ) as answer:  # fmt: skip
-                return answer.status, await answer.text()
+                status, text = answer.status, await answer.text()
         except TimeoutError:
             return "slow", ""
         except (aiohttp.ClientError, UnicodeDecodeError):
             return "down", ""
+        if self._rules.answers_lost and text.strip() not in _WORDLESS:
+            self._rules.answers_lost -= 1
+            await asyncio.sleep(self._rules.patience_s)
+            return "slow", ""
+        return status, text
 
     def _signed(self) -> dict[str, str]:
         stamp, nonce = str(int(self._rules.clock())), new_nonce()
@@ -113,7 +119,7 @@ class Pushing:
         return query, xml_of({"ToUserName": ACCOUNT, "Encrypt": cipher})
 
     async def _deliver(self, villager: Villager, name: str, body: str) -> None:
-        if body.strip() in ("", "success"):
+        if body.strip() in _WORDLESS:
             return
         try:
             reached = self._read(villager, name, body)

@@ -35,6 +35,8 @@ class Rules:
 
     duplicates: float = 0.0
     """Share of the messages that are pushed twice at once."""
+    answers_lost: int = 0
+    """So many of the next answers in words to what is pushed are lost on the way; it is sent again when the patience is over."""
     errors: float = 0.0
     """Share of the calls that end in a 5xx."""
     broken: float = 0.0
