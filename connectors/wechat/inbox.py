@@ -213,6 +213,10 @@ class Inbox:
 
     async def _do(self, arrival: Arrival) -> None:
         replies = await self._reading.take(arrival)
+        if replies and self._way.may_write:
+            await self._dispatch.address_is_back(
+                arrival.address_id
+            )  # before the answer, which comes behind it
         request = self._waiting.get(arrival.id)
         await self._arrivals.done(arrival.id, replies, asked=request.asked if request and replies else None)
         request = self._waiting.pop(arrival.id, None)

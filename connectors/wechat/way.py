@@ -15,7 +15,7 @@ from connectors.wechat.subscription import HINTED, Subscription
 from connectors.wechat.texts import split_text
 from connectors.wechat.windows import Closed, Windows
 from handoff.model.clock import Clock
-from handoff.service.dispatch import Dispatch
+from handoff.service.dispatch import MAX_ATTEMPTS, Dispatch
 from handoff.service.ways import ARRIVED, Told
 from handoff.store.database import Store
 from handoff.store.tables import Address, Conversation, Notice, Reply, Turn
@@ -83,6 +83,8 @@ class WeChatWay:
             if parts[at].spoken and (at == given or not parts[at - 1].spoken):
                 await self._after_earlier(notice, reply, spoken=True)
             told = await self._send(to, reply, parts[at])
+            if told.code is not None and parts[at].spoken and notice.attempt >= MAX_ATTEMPTS:
+                return ARRIVED  # the text has; nobody is sent out for a sound
             if told.code is not None:
                 return told
             await self._dispatch.part_arrived(reply.id, at + 1)
@@ -91,7 +93,7 @@ class WeChatWay:
     async def parts(self, reply: Reply) -> list[Part]:
         """A reply as messages: its text, and where the person speaks rather than types, its sound."""
         parts = [Part(words) for words in split_text(reply.text)]
-        if await self._speaks(reply.conversation_id):
+        if self._verified and await self._speaks(reply.conversation_id):
             parts += [Part(words, spoken=True) for words in voice_parts(reply.text)]
         return parts
 

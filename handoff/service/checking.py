@@ -14,6 +14,7 @@ from handoff.service.effects import Effects, Turned
 from handoff.service.identity import (
     case_of_number,
     cases_of,
+    is_shared,
     may_try,
     number_said,
     people_at,
@@ -50,6 +51,12 @@ class Checking:
         if heard and turned.talk.consent == ASKED:
             turned.talk.consent = UNANSWERED  # a yes counts only right after the question
         return heard
+
+    async def hear_who(self, turned: Turned, text: str) -> bool:
+        """While a worker holds the talk: only who is speaking, since words may be kept for them."""
+        if turned.talk.questions or turned.risk.at_least(Risk.URGENT):
+            return False
+        return await self._says_who(turned, text)
 
     async def _hear(self, turned: Turned, text: str, intent: str) -> bool:
         talk = turned.talk
@@ -103,6 +110,17 @@ class Checking:
 
         began: it was asked before anything was wanted: only what is under way is told, and then it is their turn.
         """
+        kept = await self._take_over(turned, person)
+        cases = [one for one in await cases_of(turned.session, person.id) if one.need != Need.ABUSE]
+        for case in [one for one in cases if Stage(one.stage).is_open or not began]:
+            await self._effects.say_status(turned, case)
+        if began:
+            turned.composed.say(self._phrases["say_on"])
+        elif not cases and not kept:
+            self._effects.ask_for_number(turned)
+
+    async def _take_over(self, turned: Turned, person: Person) -> bool:
+        """The talk is this person's from now on, or a new one; whether words were kept for them, which are told."""
         session, talk = turned.session, turned.talk
         others = [one for one in await open_cases(session, talk.id) if one.person_id != person.id]
         since = await shared_since(session, talk)
@@ -122,13 +140,7 @@ class Checking:
         kept = await tell_kept(session, talk, person.id, self._desk.clock.now())
         for words in kept:
             turned.composed.say(words)
-        cases = [one for one in await cases_of(session, person.id) if one.need != Need.ABUSE]
-        for case in [one for one in cases if Stage(one.stage).is_open or not began]:
-            await self._effects.say_status(turned, case)
-        if began:
-            turned.composed.say(self._phrases["say_on"])
-        elif not cases and not kept:
-            self._effects.ask_for_number(turned)
+        return bool(kept)
 
     # -- the check -----------------------------------------------------------------------------------------
 
@@ -192,7 +204,9 @@ class Checking:
         if talk.address_id is not None:
             await join_address(turned.session, talk.address_id, person.id, self._desk.clock.now())
             await turned.session.flush()
-        elif talk.person_id is None:
+            if await is_shared(turned.session, talk):
+                await self._take_over(turned, person)
+        if talk.person_id is None and not await is_shared(turned.session, talk):
             talk.person_id = person.id
 
     async def _tell(self, turned: Turned, case: Case) -> None:

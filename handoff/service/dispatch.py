@@ -23,11 +23,12 @@ from handoff.model.triage import TIME_TO_HUMAN
 from handoff.model.words import Risk, Stage
 from handoff.service.after import Changes
 from handoff.service.hub import Hub, of_conversation, of_worker
+from handoff.service.identity import is_shared
 from handoff.service.opening import Desk
 from handoff.service.unreached import take_another_way
 from handoff.service.ways import ARRIVED, PersonWay, Told, WorkerWay
 from handoff.store.database import Store, rows_changed, sync_url
-from handoff.store.tables import Case, Notice, Reply, Timer, Turn, Worker
+from handoff.store.tables import Case, Conversation, Notice, Reply, Timer, Turn, Worker
 
 log = structlog.get_logger()
 
@@ -36,6 +37,8 @@ SEEN_WITHIN_S = 3.0
 FLUSH_S = 0.2
 ORPHANED_NOTICE = timedelta(seconds=3)
 ORPHANED_TURN = timedelta(seconds=10)
+STILL_OF_USE = timedelta(days=7)
+"""So old words are still said to somebody who could not be reached before."""
 
 _AGAIN: dict[str, Any] = {
     "retries_allowed": True,
@@ -89,8 +92,7 @@ async def _deliver_notice(notice_id: int) -> str:
     outcome = await _attempt(notice_id)
     if outcome["next"] is not None:
         await DBOS.sleep_async(outcome["wait_s"])
-        with SetWorkflowID(f"notice-{outcome['next']}"):
-            await DBOS.start_workflow_async(_deliver_notice, outcome["next"])
+        await _in_service(lambda dispatch: dispatch.drive(outcome["next"]))
     return str(outcome["state"])
 
 
@@ -190,7 +192,11 @@ class Dispatch:
         """After a commit: tell who listens, start what must go out."""
         changes.publish(self._hub)
         for notice in changes.notices:
-            await self._start(f"notice-{notice.id}", _deliver_notice, notice.id)
+            await self.drive(notice.id)
+
+    async def drive(self, notice_id: int) -> None:
+        """Attempt what a notice asks for, once however often this is called."""
+        await self._start(f"notice-{notice_id}", _deliver_notice, notice_id)
 
     def shown(self, reply_id: str) -> None:
         """The reply has reached the person's page or connector; put on record with the next flush."""
@@ -199,8 +205,8 @@ class Dispatch:
 
     async def shown_now(self, reply_id: str) -> None:
         """As `shown`, and on record before this returns: for an answer that the platform asks for again if it is lost."""
-        self.shown(reply_id)
-        await self._flush()
+        self._hub.seen(reply_id)
+        await self._mark_delivered({reply_id})
 
     async def send(self, reply_id: str) -> None:
         """Send a reply that has not been shown, at once instead of when it is found; twice does nothing."""
@@ -231,13 +237,25 @@ class Dispatch:
 
     async def page_is_back(self, conversation_id: int) -> None:
         """A page has opened its line again: what could not reach it goes out once more."""
+        mine = Reply.conversation_id == conversation_id
+        await self._once_more(mine & Notice.state.in_(["pending", "failed"]))
+
+    async def address_is_back(self, address_id: int) -> None:
+        """Somebody writes again: what could not reach them goes out once more, where nobody else may read it."""
+        async with self._store.read() as session:
+            here = select(Conversation).where(Conversation.address_id == address_id)
+            talks = [*await session.scalars(here)]
+            if not talks or await is_shared(session, talks[0]):
+                return
+        mine = Reply.conversation_id.in_([talk.id for talk in talks])
+        recent = Reply.created_at > self._clock.now() - STILL_OF_USE
+        await self._once_more(mine & recent & (Notice.state == "failed"))
+
+    async def _once_more(self, which: ColumnElement[bool]) -> None:
         changes = Changes()
         async with self._store.write() as session:
-            missed = select(Notice).join(Reply, Reply.id == Notice.reply_id)
-            missed = missed.where(
-                Reply.conversation_id == conversation_id, Notice.state.in_(["pending", "failed"])
-            )
-            for notice in await session.scalars(missed):
+            missed = select(Notice).join(Reply, Reply.id == Notice.reply_id).where(which)
+            for notice in await session.scalars(missed.order_by(Notice.id)):
                 if notice.reply_id in self._delivered:
                     continue
                 changes.notices.append(
@@ -408,25 +426,30 @@ class Dispatch:
     async def _start(self, workflow_id: str, workflow: Callable[..., Any], row_id: int) -> None:
         if workflow_id in self._started:
             return
-        with SetWorkflowID(workflow_id):
-            await DBOS.start_workflow_async(workflow, row_id)
-        self._started.add(workflow_id)
+        self._started.add(
+            workflow_id
+        )  # at once: another may ask for it while this is on its way to the engine
+        try:
+            with SetWorkflowID(workflow_id):
+                await DBOS.start_workflow_async(workflow, row_id)
+        except BaseException:
+            self._started.discard(workflow_id)
+            raise
 
     async def _flush(self) -> None:
         shown, self._delivered = self._delivered, set()
         if not shown:
             return
         try:
-            async with self._store.write() as session:
-                mark = update(Notice).where(
-                    Notice.reply_id.in_(shown), Notice.state.in_(["pending", "failed"])
-                )
-                await session.execute(
-                    mark.values(state="delivered", code=None, finished_at=self._clock.now())
-                )
+            await self._mark_delivered(shown)
         except HandoffError:
             self._delivered |= shown
             raise
+
+    async def _mark_delivered(self, shown: set[str]) -> None:
+        async with self._store.write() as session:
+            mark = update(Notice).where(Notice.reply_id.in_(shown), Notice.state.in_(["pending", "failed"]))
+            await session.execute(mark.values(state="delivered", code=None, finished_at=self._clock.now()))
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:

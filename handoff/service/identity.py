@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handoff.model.words import Channel
 from handoff.service.addresses import address_of, join_address, reached_at
 from handoff.service.opening import OPEN
-from handoff.store.tables import Card, Case, Check, Conversation, Person, Reached
+from handoff.store.tables import Address, Card, Case, Check, Conversation, Person, Reached
 
 MOST_TOLD = 3
 _DAY = timedelta(days=1)
@@ -78,6 +78,13 @@ async def is_newest(session: AsyncSession, talk: Conversation) -> bool:
         Conversation.address_id == talk.address_id, Conversation.id > talk.id
     )
     return await session.scalar(later.limit(1)) is None
+
+
+async def has_telephone(session: AsyncSession, person_id: int | None) -> bool:
+    """Whether somebody can be called, as far as we know."""
+    numbers = select(Address.id).join(Reached, Reached.address_id == Address.id)
+    numbers = numbers.where(Address.channel == Channel.PHONE, Reached.person_id == person_id)
+    return person_id is not None and await session.scalar(numbers.limit(1)) is not None
 
 
 async def known_cases(session: AsyncSession, talk: Conversation) -> Sequence[Case] | None:

@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.words import Need
 from handoff.service.away import has_been_away
-from handoff.service.identity import is_newest, is_shared
+from handoff.service.identity import has_telephone, is_newest, is_shared
 from handoff.service.replying import add_reply
 from handoff.store.tables import Case, Conversation, Notice, Reply, Task
 
 _SOON = timedelta(hours=2)
 _WAITS_FOR = "waits_for"
-"""In `Reply.shown`: the person who alone may hear it."""
+"""In `Reply.shown`: the case whose person alone may hear it; None where a worker must tell it."""
 
 
 async def tell(
@@ -32,9 +32,12 @@ async def tell(
         return await add_reply(session, talk, text, now, worker_id=worker_id)
     # What is written about violence is told to nobody for a name that anybody at home knows: somebody calls instead.
     close = case.need == Need.ABUSE
-    if close and worker_id is not None:
-        session.add(Task(case_id=case.id, kind="call", due_at=now + _SOON, asked_by="unreached"))
-    shown = {"speed": talk.speed, "volume": talk.volume, _WAITS_FOR: None if close else case.person_id}
+    if worker_id is not None and (
+        close or case.person_id is None
+    ):  # who is not named can't say that it is they
+        kind = "call" if close or await has_telephone(session, case.person_id) else "visit"
+        session.add(Task(case_id=case.id, kind=kind, due_at=now + _SOON, asked_by="unreached"))
+    shown = {"speed": talk.speed, "volume": talk.volume, _WAITS_FOR: None if close else case.id}
     reply = Reply(
         id=secrets.token_hex(16), conversation_id=talk.id, worker_id=worker_id, text=text, shown=shown, created_at=now
     )  # fmt: skip
@@ -48,8 +51,10 @@ async def tell_kept(session: AsyncSession, talk: Conversation, person_id: int, n
     kept = select(Reply).join(Conversation, Conversation.id == Reply.conversation_id)
     kept = kept.where(Conversation.address_id == talk.address_id, ~_is_on_its_way())
     told: list[str] = []
-    for reply in await session.scalars(kept.order_by(Reply.created_at)):
-        if reply.shown.get(_WAITS_FOR) != person_id:
+    for reply in [*await session.scalars(kept.order_by(Reply.created_at))]:
+        waits_for = reply.shown.get(_WAITS_FOR)
+        case = await session.get(Case, waits_for) if waits_for else None
+        if case is None or case.person_id != person_id:
             continue
         told.append(str(reply.text))
         session.add(
@@ -80,8 +85,8 @@ def _is_on_its_way() -> Any:
 
 
 async def _must_be_kept(session: AsyncSession, talk: Conversation, case: Case, now: datetime) -> bool:
-    """Not where the case's person is the one who is talking with us now."""
+    """Not where the case's person, named or not, is the one who is talking with us now."""
     if not await is_shared(session, talk):
         return False
     here = await is_newest(session, talk) and not await has_been_away(session, talk, now)
-    return not here or case.person_id != talk.person_id or case.person_id is None
+    return not here or case.person_id != talk.person_id

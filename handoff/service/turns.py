@@ -254,10 +254,16 @@ class Turns:
         return await self._outcome_of_held(turned, turn)
 
     async def _outcome_of_held(self, turned: Turned, turn: Turn) -> Outcome:
-        """No reply of ours; the worker's console is told that something was said."""
-        for case in await open_cases(turned.session, turned.talk.id):
+        """No reply of ours, but to who says who they are; the worker's console is told that something was said."""
+        session, talk = turned.session, turned.talk
+        for case in await open_cases(session, talk.id):
             turned.changes.case(case)
-        return Outcome(turn.id, turn.text, None, await holder(turned.session, turned.talk))
+        held_by = await holder(session, talk)
+        turned.composed = Composed()
+        if not await self._checking.hear_who(turned, turn.text):
+            return Outcome(turn.id, turn.text, None, held_by)
+        reply = await self._add_reply(session, talk, turned.composed, turn.id)
+        return Outcome(turn.id, turn.text, view(reply, held_by), held_by)
 
     async def _repeated(self, utterance: Utterance) -> Accepted | Outcome:
         async with self._store.read() as session:

@@ -5,11 +5,11 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from handoff.model.words import Channel
 from handoff.service.after import Changes
+from handoff.service.identity import has_telephone
 from handoff.service.opening import Desk, open_cases
 from handoff.service.ways import Told
-from handoff.store.tables import Address, Conversation, Reached, Reply, Task
+from handoff.store.tables import Case, Conversation, Reply, Task
 
 _SOON, _NEXT_DAY = timedelta(hours=2), timedelta(days=1)
 
@@ -19,11 +19,12 @@ async def take_another_way(
 ) -> None:
     """A task for whoever has the matter: to call where a number is known, else to go there.
 
-    Where the person was told that words are waiting, it may wait until the next day. Without an open matter nothing waits for these words; they are said when the person writes again.
+    Where the person was told that words are waiting, it may wait until the next day. Without any matter they are only said
+    when the person writes again.
     """
     talk = await session.get_one(Conversation, reply.conversation_id)
-    for case in await open_cases(session, talk.id):
-        known = await _has_telephone(session, case.person_id or talk.person_id)
+    for case in await open_cases(session, talk.id) or await _newest(session, talk, reply):
+        known = await has_telephone(session, case.person_id or talk.person_id)
         instead = "call" if known else "visit"
         waiting = select(Task.id).where(
             Task.case_id == case.id,
@@ -41,8 +42,9 @@ async def take_another_way(
         changes.case(case, new=True)
 
 
-async def _has_telephone(session: AsyncSession, person_id: int | None) -> bool:
-    """Whether somebody can be called, as far as we know."""
-    numbers = select(Address.id).join(Reached, Reached.address_id == Address.id)
-    numbers = numbers.where(Address.channel == Channel.PHONE, Reached.person_id == person_id)
-    return person_id is not None and await session.scalar(numbers.limit(1)) is not None
+async def _newest(session: AsyncSession, talk: Conversation, reply: Reply) -> list[Case]:
+    """What was said unasked where all is closed, such as the closing words themselves: they belong to the last matter."""
+    if reply.turn_id is not None:
+        return []
+    last = select(Case).where(Case.conversation_id == talk.id).order_by(Case.id.desc()).limit(1)
+    return [*await session.scalars(last)]

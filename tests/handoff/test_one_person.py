@@ -489,6 +489,60 @@ async def test_where_the_person_is_speaking_it_comes_at_once(county: County) -> 
     assert (await county.replies(newest))[-1].text == "明天来修灯。"
 
 
+async def test_what_is_written_to_somebody_unnamed_who_is_speaking_comes_at_once(county: County) -> None:
+    openid, _, _ = await _family_phone(county)
+    newest = await _at(county, openid)
+    case = await _orders(county, newest, "修灯", "home")
+    await county.domain.casework.claim(case.id, county.id_of(LIN))
+    await county.domain.casework.reply(case.id, county.id_of(LIN), "灯在哪间屋？")
+    assert (await county.replies(newest))[-1].text == "灯在哪间屋？"
+
+
+async def test_what_is_kept_for_somebody_unnamed_is_a_task_and_told_once_they_are_named(
+    county: County,
+) -> None:
+    openid, _, _ = await _family_phone(county)
+    first = await _at(county, openid)
+    case = await _orders(county, first, "修灯", "home")
+    await county.domain.casework.claim(case.id, county.id_of(LIN))
+    await county.domain.casework.release(case.id, county.id_of(LIN))
+    county.clock.offset += timedelta(hours=5)
+    second = await _at(county, openid)
+    await county.domain.casework.reply(case.id, county.id_of(LIN), "明天来修灯。")
+    assert [
+        one.kind for one in await county.rows(Task, Task.case_id == case.id, Task.asked_by == "unreached")
+    ]
+    assert "修灯" not in await _says(county, second, "我是王秀英")
+    await _named(county, case, XIUYING.name)
+    assert "明天来修灯" in await _says(county, await _at(county, openid), "我是王秀英")
+
+
+async def test_who_says_who_they_are_hears_what_was_kept_though_a_worker_holds_the_talk(
+    county: County,
+) -> None:
+    openid, hers, _ = await _family_phone(county)
+    token = await _token_of(county, hers)
+    county.clock.offset += timedelta(hours=5)
+    await county.domain.casework.reply(hers.id, county.id_of(LIN), "盐明天送到您家里。")
+    assert "盐明天" in await _says(county, token, "我是王秀英")
+
+
+async def test_who_is_known_by_number_on_anothers_telephone_begins_anew(county: County) -> None:
+    await _fresh(county)
+    openid = f"o-hers-{next(_openids)}"
+    token = await _at(county, openid)
+    daughters = await _orders(county, token, "合同的事", "legal")
+    await _named(county, daughters, XIAOMEI.name)
+    other = await _at(county, f"o-other-{next(_openids)}")
+    hers = await _orders(county, other, "买盐", "goods")
+    await _named(county, hers, XIUYING.name)
+    await _asks(county, token, f"{hers.number}那件事办得怎么样了")
+    told = await _says(county, token, XIUYING.name)
+    assert hers.number in told
+    fresh = await _orders(county, await _at(county, openid), "修灯", "home")
+    assert fresh.person_id != daughters.person_id
+
+
 async def _reached(county: County, person: Person) -> list[Reached]:
     async with county.domain.store.read() as session:
         return [*await session.scalars(select(Reached).where(Reached.person_id == person.id))]

@@ -1,6 +1,7 @@
 """What reaches /wechat from anybody: refused with 403 and not a word more, or answered; the log holds no content."""
 
 import hashlib
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -16,7 +17,7 @@ STORES = ("sqlite",)
 WORDS, OPENID = "我家的存折在米缸里", "o-at-the-door"
 TEXT = (
     "<xml><ToUserName><![CDATA[gh_us]]></ToUserName><FromUserName><![CDATA[{openid}]]></FromUserName>"
-    "<CreateTime>1</CreateTime><MsgType><![CDATA[{kind}]]></MsgType><Content><![CDATA[{words}]]></Content>"
+    "<CreateTime>{written}</CreateTime><MsgType><![CDATA[{kind}]]></MsgType><Content><![CDATA[{words}]]></Content>"
     "<MsgId>{number}</MsgId></xml>"
 )
 BOMB = (
@@ -28,7 +29,7 @@ ENTITY = f'<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><xml><MsgType>t
 
 
 def text(number: int = 1, kind: str = "text", openid: str = OPENID) -> str:
-    return TEXT.format(openid=openid, kind=kind, words=WORDS, number=number)
+    return TEXT.format(written=int(time.time()), openid=openid, kind=kind, words=WORDS, number=number)
 
 
 def signed(wx: WeChat, *, token: str = TOKEN, late_s: float = 0.0, **more: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cast import DARK, LIN
+from cast import DARK, LIN, SALT
 from county import settings_for, until
 from sqlalchemy import select
 from test_messages import talk_of
@@ -13,8 +13,11 @@ from wechat_helpers import WeChat
 from wechatpy import WeChatClient
 
 from connectors.errors import ConnectorError
+from connectors.wechat import way as way_module
 from connectors.wechat.outcomes import OUTCOMES
 from connectors.wechat.subscription import Subscription
+from handoff.model.words import Stage
+from handoff.service import dispatch as dispatch_module
 from handoff.service.hub import of_conversation
 from handoff.store.tables import CaseEvent, Notice, Reply, Task
 
@@ -195,6 +198,44 @@ async def test_an_account_that_is_not_verified_answers_at_once_and_nothing_else(
     reply = await say(wx, case.id, "在家吗？")
     await until(lambda: ended(wx, reply))
     assert await attempts(wx, reply) == [(1, "failed", "not_allowed")]
+
+
+async def test_what_could_not_reach_somebody_is_said_when_they_write_again(wx: WeChat) -> None:
+    openid = "o-back"
+    case = await case_of(wx, openid)
+    wx.far.rules.next["message/custom/send"] = [45015]
+    reply = await say(wx, case, "低保批下来了。")
+    await until(lambda: ended(wx, reply))
+    await wx.county.domain.casework.release(case, wx.county.id_of(LIN))
+    await wx.far.says(openid, SALT)
+    villager = wx.far.villager(openid)
+    await wx.far.until(lambda: len([one for one in villager.reached if one.kind == "text"]) == 4)
+    assert [one.text for one in villager.reached[-2:]] == ["低保批下来了。", "好的，我记着了。"]
+
+
+async def test_closing_words_that_cannot_be_brought_are_a_task_too(wx: WeChat) -> None:
+    case = await case_of(wx, "o-closing")
+    wx.far.rules.next["message/custom/send"] = [43004]
+    await wx.county.domain.casework.close(case, wx.county.id_of(LIN), Stage.CLOSED, "办好了")
+    await until(lambda: wx.county.rows(Task, Task.case_id == case, Task.asked_by == "unreached"))
+
+
+async def test_nobody_is_sent_out_for_a_sound(wx: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatch_module, "MAX_ATTEMPTS", 1)
+    monkeypatch.setattr(way_module, "MAX_ATTEMPTS", 1)
+    openid = "o-only-text"
+    case = await case_of(wx, openid)
+
+    async def speaks(_conversation: int) -> bool:
+        return True
+
+    monkeypatch.setattr(wx.inbox._way, "_speaks", speaks)
+    wx.far.rules.next["media/upload"] = ["500"] * 4
+    wx.far.rules.next["message/custom/send"] = ["ok", *["500"] * 4]
+    reply = await say(wx, case, "在家吗？")
+    await until(lambda: ended(wx, reply), within=30)
+    assert (await attempts(wx, reply))[-1][1] == "delivered"
+    assert not await wx.county.rows(Task, Task.case_id == case, Task.asked_by == "unreached")
 
 
 async def test_wechatpys_own_client_is_served_by_the_double(wx: WeChat) -> None:
