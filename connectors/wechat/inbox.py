@@ -59,8 +59,8 @@ class _Request:
 
     def is_last(self) -> bool:
         """Whether the platform will not ask again."""
-        written = int(self.opened.message._data.get("CreateTime") or 0)
-        return self.asked.timestamp() - written >= _LAST_TRY.total_seconds()
+        written = str(self.opened.message._data.get("CreateTime") or "")
+        return written.isdecimal() and self.asked.timestamp() - int(written) >= _LAST_TRY.total_seconds()
 
 
 class Inbox:
