@@ -3,7 +3,7 @@
 import hmac
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,9 +126,13 @@ class Console:
         who = await signed_in(request, self._workers)
         which = request.query.get("filter", "queue")
         which = which if which in ("queue", "mine", "closed") else "queue"
+        fragment = request.query.get("fragment", "")
+        if fragment == "alarm":
+            return await self._page("_alarm.html", who, {})
         rows = [_row(row, who) for row in await self._queue.rows(which, who.worker_id)]
-        template = "_queue.html" if "fragment" in request.query else "queue.html"
-        return self._show(template, {"worker": who, "csrf": who.csrf, "cases": rows, "filter": which})
+        return await self._page(
+            "_queue.html" if fragment else "queue.html", who, {"cases": rows, "filter": which}
+        )
 
     async def _case_page(self, request: web.Request, error: str | None = None) -> web.Response:
         who = await signed_in(request, self._workers)
@@ -140,7 +144,7 @@ class Console:
             return self._error("没有找到", missing.message, 404, who)
         fragment = request.query.get("fragment", "")
         template = f"_{fragment}.html" if fragment in ("conversation", "events", "head") else "case.html"
-        return self._show(template, _case(view, who, error), status=409 if error else 200)
+        return await self._page(template, who, _case(view, who, error), status=409 if error else 200)
 
     async def _card_page(self, request: web.Request) -> web.Response:
         """The station card, to be printed."""
@@ -151,7 +155,7 @@ class Console:
             return self._error("没有卡", refused.message, 404, who)
         printed = print_card(card, self._card_link)
         shown = {"card": printed, "case_id": request.match_info["case"]}
-        return self._show("card.html", {"worker": who, "csrf": who.csrf} | shown)
+        return await self._page("card.html", who, shown)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         who = await signed_in(request, self._workers)
@@ -167,8 +171,6 @@ class Console:
             return self._error("这一页只有社工能看", refused.message, 403, who)
         now = self._clock.now()
         context = {
-            "worker": who,
-            "csrf": who.csrf,
             "filter": "questions",
             "waiting": [asdict(one) | {"ago": ago(now - one.asked_at)} for one in waiting],
             "written": [
@@ -180,7 +182,7 @@ class Console:
             "failed": request.match_info.get("question"),
             "form": form or {},
         }
-        return self._show("questions.html", context, status=409 if error else 200)
+        return await self._page("questions.html", who, context, status=409 if error else 200)
 
     # -- acting ----------------------------------------------------------------------------------------
 
@@ -234,6 +236,15 @@ class Console:
             status=status,
         )
 
+    async def _page(
+        self, template: str, who: SignedIn, context: dict[str, Any], status: int = 200
+    ) -> web.Response:
+        """A page, or a part of one, for whom is signed in: with the alarm, which volunteers can't silence."""
+        standing = await self._queue.standing()
+        if who.role != "worker":
+            standing = replace(standing, unheard=[])
+        return self._show(template, {"worker": who, "csrf": who.csrf, "standing": standing} | context, status)
+
     def _show(self, template: str, context: dict[str, Any], status: int = 200) -> web.Response:
         html = self._templates.get_template(template).render(context)
         return web.Response(text=html, content_type="text/html", status=status)
@@ -277,8 +288,6 @@ def _case(view: CaseView, who: SignedIn, error: str | None) -> dict[str, Any]:
     ]
     can_claim = is_open and view.row.claimed_id is None
     return {
-        "worker": who,
-        "csrf": who.csrf,
         "case": case,
         "turns": turns,
         "events": view.events,

@@ -43,6 +43,7 @@ from handoff.store.tables import (
 )
 
 MOST_ROWS = 500
+NO_VILLAGE = "村未登记"
 
 _BY_RISK = case_when({risk.value: -risk.rank for risk in Risk}, value=Case.risk)
 
@@ -135,6 +136,23 @@ class Row:
     unread: int
 
 
+@dataclass(frozen=True)
+class Unheard:
+    """An emergency that nobody has answered to."""
+
+    id: int
+    number: str
+    village: str
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What every page of the console shows: how many cases are open, and the emergencies nobody has answered to."""
+
+    count: int
+    unheard: list[Unheard]
+
+
 @dataclass
 class Line:
     """One thing said in a conversation."""
@@ -202,6 +220,23 @@ class Queue:
         due = {case.id: case.due_at for case in cases}
         return sorted(rows, key=lambda row: (-Risk(row.risk).rank, row.claimed_id is not None, due[row.id]))
 
+    async def standing(self) -> Standing:
+        """The count of open cases and the unheard emergencies, the newest first."""
+        async with self._store.read() as session:
+            count = await session.scalar(select(func.count()).select_from(Case).where(OPEN))
+            found = (
+                select(Case.id, Case.number, Village.name)
+                .outerjoin(Village, Village.id == Case.village_id)
+                .where(OPEN, Case.risk == Risk.EMERGENCY.value, Case.acknowledged_at.is_(None))
+                .order_by(Case.id.desc())
+                .limit(MOST_ROWS)
+            )
+            unheard = [
+                Unheard(id, number, village or NO_VILLAGE)
+                for id, number, village in await session.execute(found)
+            ]
+        return Standing(min(count or 0, MOST_ROWS), unheard)
+
     async def case(self, case_id: int, worker_id: int) -> CaseView:
         """The whole case; that this worker read it goes on record."""
         await self._record_reading(case_id, worker_id)
@@ -246,7 +281,7 @@ class Queue:
         now = self._clock.now()
         is_open = Stage(case.stage).is_open
         return Row(
-            id=case.id, number=case.number, village=village.name if village else "村未登记", person=masked_name(person.name) if person else "未登记",
+            id=case.id, number=case.number, village=village.name if village else NO_VILLAGE, person=masked_name(person.name) if person else "未登记",
             need=case.need, need_zh=NEED_ZH[Need(case.need)], risk=case.risk, risk_zh=RISK_ZH[Risk(case.risk)],
             kinds_zh=[KIND_ZH[DangerKind(kind)] for kind in case.kinds], why=[] if case.consent == "refused" else case.why, channel_zh=CHANNEL_ZH[Channel(talk.channel)],
             speaker_zh=SPEAKER_ZH[Speaker(talk.speaker)], stage=case.stage, stage_zh=STAGE_ZH[Stage(case.stage)], opened_ago=ago(now - case.opened_at),

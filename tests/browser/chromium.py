@@ -137,8 +137,24 @@ class Tab:
         await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     async def click(self, selector: str) -> None:
-        """Press and let go."""
-        await self.mouse("mousePressed", selector)
+        """Press and let go; as a hand does, again where the page moved under it at the last moment."""
+        at = json.dumps(selector)
+        while True:
+            await self.js(
+                "window.pressedOn = null;"
+                "addEventListener('pointerdown', (e) => { window.pressedOn = e.target; }, { once: true, capture: true })"
+            )
+            await self.mouse("mousePressed", selector)
+            if (
+                await self.until(
+                    f"window.pressedOn && (document.querySelector({at})?.contains(window.pressedOn) ? 'hit' : 'missed')"
+                )
+                == "hit"
+            ):
+                break
+            await self.call(
+                "Input.dispatchMouseEvent", type="mouseReleased", x=0, y=0, button="left", clickCount=1
+            )
         await self.mouse("mouseReleased", selector)
 
     async def write(self, selector: str, text: str) -> None:

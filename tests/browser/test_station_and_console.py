@@ -124,12 +124,13 @@ async def test_a_press_is_not_lost_where_the_queue_changes_under_it(
     number = await ask_for_a_person(visit)
     link = f"{console.row(number)} .case-link"
     await console.tab.until(f"document.querySelector('{link}') !== null")
-    counted = await console.tab.text("#queue-count")
+    renewed = "performance.getEntriesByType('resource').filter((one) => one.name.endsWith('filter=queue&fragment=1')).length"
+    before = await console.tab.js(renewed)
     await console.tab.mouse("mousePressed", link)
     tab = await new_tab()
     await tab.goto(f"{county.base}/station")
     await ask_for_a_person(StationVisit(tab))
-    await console.tab.until(f"document.querySelector('#queue-count').textContent !== '{counted}'")
+    await console.tab.until(f"{renewed} > {before}")
     await console.tab.mouse("mouseReleased", link)
     await console.ready("case")
 

@@ -95,7 +95,7 @@ class Console:
 
     def row(self, number: str) -> str:
         """The selector of a case's line in the queue."""
-        return f'[data-number="{number}"]'
+        return f'.case-row[data-number="{number}"]'
 
     async def open(self, number: str) -> None:
         """Open the case by its link."""

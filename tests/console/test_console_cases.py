@@ -220,3 +220,20 @@ async def test_an_old_emergency_is_not_lost_behind_many_light_cases(
     monkeypatch.setattr("handoff.service.queue.MOST_ROWS", 2)
     rows = await county.domain.queue.rows("queue", county.id_of(LIN))
     assert len(rows) == 2 and rows[0].id == grave.id
+
+
+async def test_the_alarm_stands_on_every_page_as_it_is_loaded(county: County, web: Pages) -> None:
+    """What is drawn in afterwards would move the page under the hand that clicks; and there may be no script."""
+    grave, light = await _case(county, CHEST), await _case(county, SALT)
+    alarm = f"立即：{grave.number} "
+    async with web.browser(LIN) as lin, web.browser(FANG) as fang:
+        pages = [
+            "/console/queue", "/console/queue?filter=closed", f"/console/cases/{light.id}",
+            "/console/questions", "/console/queue?fragment=alarm",
+        ]  # fmt: skip
+        for page in pages:
+            shown = (await lin.get(page)).text
+            assert alarm in shown and f"立即：{light.number}" not in shown, page
+        assert alarm not in (await fang.get("/console/queue")).text
+        await lin.act(grave.id, "acknowledge")
+        assert alarm not in (await lin.get("/console/queue")).text

@@ -17,8 +17,6 @@ function remembered(store, key, value) {
 
 // ---------------------------------------------------------------- regions that renew themselves
 
-const shownHtml = new Map();
-
 // What is drawn anew between pressing and letting go swallows the press: new markup waits so long.
 const waiting = new Map();
 let pressed = false;
@@ -28,7 +26,6 @@ function letGo() {
   setTimeout(() => {
     for (const [region, html] of waiting) swap(region, html);
     waiting.clear();
-    drawAlarm();
   });
 }
 
@@ -36,17 +33,24 @@ addEventListener("pointerdown", () => { pressed = true; });
 addEventListener("pointerup", letGo);
 addEventListener("pointercancel", letGo);
 
+// What the server draws and what is read back from a page differ in spelling only.
+function spelled(html) {
+  const bare = document.createElement("template");
+  bare.innerHTML = html;
+  return bare.innerHTML;
+}
+
 /** Puts new markup into a region; keeps the focus and, where one reads the end, the end in sight. */
 function swap(region, html) {
   if (pressed) {
     waiting.set(region, html);
     return;
   }
-  if (shownHtml.get(region) === html) return;
-  shownHtml.set(region, html);
+  if (region.innerHTML === spelled(html)) return;
   const kept = region.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
   const atEnd = region.scrollHeight - region.scrollTop - region.clientHeight < 60;
   region.innerHTML = html;
+  if (region.id === "alarm") heed();
   if (kept) region.querySelector(`[data-keep="${CSS.escape(kept)}"]`)?.focus({ preventScroll: true });
   if (atEnd && region.id === "conversation") region.scrollTop = region.scrollHeight;
 }
@@ -73,16 +77,12 @@ async function fragment(url) {
 async function renewRegion(region, url) {
   const html = await fragment(url);
   if (html !== null && region) swap(region, html);
-  return html;
 }
 
-/** The queue is fetched on every page: it says which emergencies nobody has heard yet. */
-async function renewQueue() {
-  const html = await fragment("/console/queue?filter=queue&fragment=1");
-  if (html === null) return;
-  if (page.page === "queue" && page.filter === "queue") swap($("queue"), html);
-  else if (page.page === "queue") renewRegion($("queue"), `/console/queue?filter=${page.filter}&fragment=1`);
-  readQueue(new DOMParser().parseFromString(html, "text/html"));
+/** On every page: the emergencies nobody has heard yet, and how many cases are open. */
+function renewQueue() {
+  if (page.page === "queue") renewRegion($("queue"), `/console/queue?filter=${page.filter}&fragment=1`);
+  renewRegion($("alarm"), "/console/queue?fragment=alarm");
 }
 
 function renewCase() {
@@ -149,69 +149,31 @@ function announce(change) {
 
 const RING_MS = 4000;
 let sound = null;
-let unheard = [];
 let ringing = 0;
 let blinking = 0;
 const ownTitle = document.title;
 const muted = () => remembered(localStorage, "console-muted") === "1";
 
-function readQueue(markup) {
-  const count = markup.querySelector("[data-count]")?.dataset.count || "0";
+const unheard = () => [...$("alarm").querySelectorAll("[data-case]")].map((one) => one.dataset);
+
+/** Shows the alarm, rings and blinks while there is an emergency that nobody has heard. */
+function heed() {
+  const { count } = $("alarm").querySelector("[data-count]").dataset;
   $("queue-count").textContent = count;
   $("queue-count").hidden = count === "0";
-  unheard = [...markup.querySelectorAll("[data-needs-ack]")].map((row) => ({ ...row.dataset }));
-  showAlarm();
-}
-
-/** Not between pressing and letting go: it moves the page, and the press would land beside what was meant. */
-function drawAlarm() {
-  if (pressed || !$("alarm")) return;
-  const names = unheard.map((one) => one.case).join();
-  if ($("alarm").dataset.names !== names) {
-    $("alarm").dataset.names = names;
-    $("alarm").replaceChildren(alarmList());
-  }
-  $("alarm").hidden = unheard.length === 0;
-}
-
-function showAlarm() {
-  drawAlarm();
+  $("alarm").hidden = !unheard().length;
   clearInterval(ringing);
   clearInterval(blinking);
   document.title = ownTitle;
-  if (!unheard.length) return;
+  if ($("alarm").hidden) return;
   ring();
   ringing = setInterval(ring, RING_MS);
   blinkTitle();
 }
 
-function alarmList() {
-  const list = document.createElement("ul");
-  list.append(...unheard.map(alarmItem));
-  return list;
-}
-
-function alarmItem(one) {
-  const item = document.createElement("li");
-  const link = document.createElement("a");
-  link.href = `/console/cases/${encodeURIComponent(one.case)}`;
-  link.textContent = `立即：${one.number} ${one.village}，还没有人应`;
-  item.append(link, acknowledgeForm(one.case));
-  return item;
-}
-
-function acknowledgeForm(id) {
-  const form = document.createElement("form");
-  form.method = "post";
-  form.action = `/console/cases/${encodeURIComponent(id)}/acknowledge`;
-  const token = Object.assign(document.createElement("input"), { type: "hidden", name: "csrf", value: csrf });
-  const button = Object.assign(document.createElement("button"), { type: "submit", textContent: "我知道了" });
-  form.append(token, button);
-  return form;
-}
-
 function blinkTitle() {
-  const alarmed = `【紧急】${unheard[0].number} ${unheard[0].village}`;
+  const [first] = unheard();
+  const alarmed = `【紧急】${first.number} ${first.village}`;
   document.title = alarmed;
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
   blinking = setInterval(() => {
@@ -370,8 +332,8 @@ function begin() {
     stayAtEnd($("conversation"));
     watchDelivery();
   }
+  heed();
   follow();
-  renewQueue();
 }
 
 begin();
