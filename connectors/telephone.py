@@ -16,6 +16,7 @@ from connectors.put_through import Bridge, Dial
 from connectors.root import Service
 from connectors.sip_line import SipLine
 from handoff.model.errors import HandoffError
+from handoff.model.hotlines import LAST_HELP
 from handoff.model.nouns import SILENCE, Opening, ReplyView, Utterance
 from handoff.model.words import Channel
 from handoff.service.hub import of_conversation
@@ -37,7 +38,6 @@ KEYS = {"0": "找人", "1": "是", "2": "不是", "9": "再说一遍", "*": "慢
 """What a key says; other keys say nothing."""
 _UNSURE = 0.5
 """How finished words sound where no model can tell."""
-_LAST_HELP = "110"
 _RTP_TIMEOUT_S = 20
 _RINGS_S = 10.0
 _CONFIRMED_S = 8.0
@@ -292,7 +292,7 @@ class Served:
             return Speech(Voice.sentences(error.message), keep=True)
         except Exception as error:  # whatever it is, the person must not wait in vain
             log.error("telephone.turn_failed", fault=type(error).__name__)
-            return Speech(Voice.sentences(self._domain.phrases.say("not_stored", call=_LAST_HELP)), keep=True)
+            return Speech(Voice.sentences(self._domain.phrases.say("not_stored", call=LAST_HELP)), keep=True)
         wanted = await self._domain.putting_through.wanted(outcome.turn_id)
         speech = await self._soon(self._speech(outcome.reply)) if outcome.reply else None
         if wanted is None or self._is_putting_through():

@@ -40,7 +40,9 @@ class Account:
 
     def inbox(self, turns: Turns, screen: Screening) -> Inbox:
         """What receives; not started yet."""
-        reading = Reading(turns, self._voices, screen, self._sounds, self._windows, self._store, self._clock)
+        reading = Reading(
+            turns, self._voices, screen, self._sounds, self._windows, self._store, self._dispatch, self._clock
+        )
         return Inbox(
             self._envelope, self._arrivals, reading, self._way, self._store, self._dispatch, self._clock
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import xmltodict
 from wechatpy.crypto import WeChatCrypto
 from wechatpy.exceptions import InvalidAppIdException, InvalidSignatureException
 from wechatpy.parser import parse_message
@@ -60,9 +61,7 @@ class Envelope:
         """Raises Refused where the signature is wrong or stale."""
         signature, nonce = query.get("signature", ""), query.get("nonce", "")
         self._check_time(query)
-        signed = "".join(sorted([self._token, query.get("timestamp", ""), nonce]))
-        wanted = hashlib.sha1(signed.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
-        if not hmac.compare_digest(wanted.encode(), signature.encode("utf-8", "replace")):
+        if not _is(self._signed(query.get("timestamp", ""), nonce), signature):
             raise Refused("bad_signature")
 
     def open(self, query: Mapping[str, str], body: bytes) -> Opened:
@@ -73,8 +72,9 @@ class Envelope:
             text = body.decode("utf-8")
             if sealed:
                 text = self._decrypt(query, text)
-            elif self._crypto is not None and "<Encrypt>" in text and "<MsgType>" not in text:
-                raise Refused("sealed_without_saying")
+            elif self._crypto is not None:
+                # Who has only seen the token could else write in anybody's name.
+                raise Refused("not_sealed")
             message = parse_message(text)
         except Refused:
             raise
@@ -104,8 +104,19 @@ class Envelope:
     def _decrypt(self, query: Mapping[str, str], text: str) -> str:
         if self._crypto is None:
             raise Refused("no_key")
-        signature, stamp = query.get("msg_signature", ""), query.get("timestamp", "")
-        return str(self._crypto.decrypt_message(text, signature, stamp, query.get("nonce", "")))
+        signature, stamp, nonce = (
+            query.get("msg_signature", ""),
+            query.get("timestamp", ""),
+            query.get("nonce", ""),
+        )
+        # Before wechatpy looks, which compares letter by letter.
+        if not _is(self._signed(stamp, nonce, str(xmltodict.parse(text)["xml"]["Encrypt"])), signature):
+            raise Refused("bad_signature")
+        return str(self._crypto.decrypt_message(text, signature, stamp, nonce))
+
+    def _signed(self, *parts: str) -> str:
+        joined = "".join(sorted([self._token, *parts]))
+        return hashlib.sha1(joined.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
     def _check_time(self, query: Mapping[str, str]) -> None:
         stamp = query.get("timestamp", "")
@@ -113,6 +124,10 @@ class Envelope:
             raise Refused("no_timestamp")
         if abs(self._clock.now().timestamp() - int(stamp)) > STALE_S:
             raise Refused("stale")
+
+
+def _is(wanted: str, given: str) -> bool:
+    return hmac.compare_digest(wanted.encode(), given.encode("utf-8", "replace"))
 
 
 def message_key(message: Any) -> str:

@@ -16,7 +16,7 @@ from connectors.wechat.stalls import Stalls
 from connectors.wechat.way import Part, WeChatWay
 from handoff.model.clock import Clock
 from handoff.service.dispatch import Dispatch
-from handoff.store.database import Store
+from handoff.store.database import Store, StoreError
 from handoff.store.tables import Arrival, Reply
 
 log = structlog.get_logger("connectors.wechat")
@@ -24,12 +24,12 @@ log = structlog.get_logger("connectors.wechat")
 ANSWER_WITHIN_S = 4.0
 """The platform waits five seconds; what is not ready by then is sent afterwards."""
 _TOO_LATE_S = 4.4  # of the platform's five seconds, less what writing it takes
-_WITHOUT_SENDING_S = (
-    20.0  # where nothing can be sent afterwards, its repeats are all there is: three times five seconds
-)
+_WITHOUT_SENDING_S = 20.0
+"""Where nothing can be sent afterwards, the platform's repeats are all there is: three times five seconds."""
 _LAST_TRY = timedelta(seconds=9)
 """So long after a message was written no repeat follows: whether its answer arrives is not learned any more."""
-_SWEEP_S = 1.0
+_SWEEP_S, _TIDY_S = 1.0, 600.0
+_STORE_AGAIN_S = 0.5
 _SUCCESS = "success"
 
 
@@ -115,15 +115,33 @@ class Inbox:
             return _refuse(refused)
         asked = self._clock.now() - timedelta(seconds=loop.time() - began)
         request = _Request(http, opened, began, asked, loop.create_future())
-        message = opened.message
-        arrival, new = await self._arrivals.record(
-            str(message.source), message_key(message), dict(message._data)
-        )
+        try:
+            arrival, new = await self._recorded(request)
+        except StoreError as error:
+            log.error("wechat.not_stored", code=error.code)
+            words = self._reading.unkept_words(dict(opened.message._data))
+            return self._passive(request, words)
         if new or arrival.done_at is None:
             replies = await self._wait_for(arrival, request)
         else:
             replies = await self._arrivals.offer_again(arrival.id, asked)
         return await self._answer(request, arrival, replies) if replies else web.Response(text=_SUCCESS)
+
+    async def _recorded(self, request: _Request) -> tuple[Arrival, bool]:
+        """The message on record. Raises StoreError where that can't be had while the platform still asks.
+
+        Until its last try it is not answered where nothing can be stored: what it asks for once more is not lost.
+        """
+        message = request.opened.message
+        while True:
+            try:
+                return await self._arrivals.record(
+                    str(message.source), message_key(message), dict(message._data)
+                )
+            except StoreError:
+                if request.is_last() or request.is_gone():
+                    raise
+            await asyncio.sleep(_STORE_AGAIN_S)
 
     async def _wait_for(self, arrival: Arrival, request: _Request) -> list[str] | None:
         """The replies, if they are ready in time; else they are sent afterwards by whoever works on them."""
@@ -155,9 +173,7 @@ class Inbox:
         if self._way.may_write and (not request.can_carry() or await self._way.earlier(reply)):
             return await self._send_instead(arrival, replies)
         parts = await self._way.parts(reply)
-        response = web.Response(
-            text=self._envelope.text(request.opened, parts[0].words), content_type="text/xml", charset="utf-8"
-        )
+        response = self._passive(request, parts[0].words)
         # On record before it goes out: if we fall down in between, the platform asks again and gets it then.
         await self._first_is_given(reply.id, parts)
         if self._way.may_write and not request.can_carry():
@@ -175,6 +191,10 @@ class Inbox:
         for other in replies[1:]:
             await self._dispatch.send(other)
         return response
+
+    def _passive(self, request: _Request, words: str) -> web.Response:
+        text = self._envelope.text(request.opened, words)
+        return web.Response(text=text, content_type="text/xml", charset="utf-8")
 
     async def _send_instead(self, arrival: Arrival, replies: list[str]) -> web.StreamResponse:
         await self._arrivals.not_offered(arrival.id)
@@ -207,16 +227,15 @@ class Inbox:
                         await self._do(arrival)
                 except (
                     Exception
-                ) as error:  # the next message must not wait behind one that fails; it is tried again
+                ) as error:  # the others must not wait behind one that fails; it is tried again
                     log.error("wechat.postponed", arrival=arrival.id, fault=type(error).__name__)
                     return
 
     async def _do(self, arrival: Arrival) -> None:
         replies = await self._reading.take(arrival)
         if replies and self._way.may_write:
-            await self._dispatch.address_is_back(
-                arrival.address_id
-            )  # before the answer, which comes behind it
+            # Before the answer, which comes behind it.
+            await self._dispatch.address_is_back(arrival.address_id)
         request = self._waiting.get(arrival.id)
         await self._arrivals.done(arrival.id, replies, asked=request.asked if request and replies else None)
         request = self._waiting.pop(arrival.id, None)
@@ -228,9 +247,13 @@ class Inbox:
             await self._dispatch.send(reply)
 
     async def _sweep(self) -> None:
+        tidied = -_TIDY_S
         while True:
             try:
-                await self._arrivals.tidy()
+                if asyncio.get_running_loop().time() - tidied >= _TIDY_S:
+                    await self._arrivals.tidy()
+                    await self._reading.tidy()
+                    tidied = asyncio.get_running_loop().time()
                 for address_id in await self._arrivals.left_behind():
                     self._work_on(address_id)
             except Exception as error:  # the loop that finds what was left behind must outlive every fault

@@ -19,6 +19,7 @@ from handoff.model.nouns import Opening, Utterance
 from handoff.model.screening import Screening
 from handoff.model.words import Channel
 from handoff.service.addresses import set_gone
+from handoff.service.dispatch import Dispatch
 from handoff.service.turns import Turns
 from handoff.store.database import Store
 from handoff.store.tables import Address, Arrival
@@ -48,7 +49,8 @@ class Reading:
     """Turns a platform's messages into turns of the conversation with their sender."""
 
     def __init__(
-        self, turns: Turns, voices: Voices, screen: Screening, sounds: Sounds, windows: Windows, store: Store, clock: Clock
+        self, turns: Turns, voices: Voices, screen: Screening, sounds: Sounds, windows: Windows, store: Store,
+        dispatch: Dispatch, clock: Clock,
     ) -> None:  # fmt: skip
         self._turns = turns
         self._voices = voices
@@ -56,6 +58,7 @@ class Reading:
         self._sounds = sounds
         self._windows = windows
         self._store = store
+        self._dispatch = dispatch
         self._clock = clock
 
     async def take(self, arrival: Arrival) -> list[str]:
@@ -83,6 +86,14 @@ class Reading:
         else:
             outcome = await self._turns.take(utterance)
         return [outcome.reply.id] if outcome.reply else []
+
+    def unkept_words(self, data: dict[str, Any]) -> str:
+        """What its sender hears for whom nothing can be stored; what the platform has heard counts too."""
+        return self._turns.unkept_words(str(data.get("Content") or data.get("Recognition") or ""))
+
+    async def tidy(self) -> None:
+        """Forget what is of no more use."""
+        await self._sounds.tidy()
 
     async def _utterance(
         self, message_id: str, token: str, kind: str, data: dict[str, Any], *, may_wait: bool
@@ -127,6 +138,7 @@ class Reading:
         key = str(data.get("EventKey") or "")
         does: dict[str, Callable[[Arrival, str, str], Awaitable[list[str]]]] = {
             "subscribe": self._follows, "subscribe_scan": self._follows, "unsubscribe": self._leaves, "scan": self._scans, "click": self._taps,
+            "subscribe_msg_sent_event": self._hinted,
         }  # fmt: skip
         if name not in does:
             log.info("wechat.event", kind=name if name in EVENT_TYPES else "unknown")
@@ -137,7 +149,10 @@ class Reading:
         await self._set_gone(arrival.address_id, None)
         await self._windows.opened(arrival.address_id, "follow")
         token = await self._turns.of_address(self._at_station(openid, key.removeprefix("qrscene_")))
-        return [(await self._turns.say(token, "greeting_wechat")).id]
+        return await self._say(arrival, token, "greeting_wechat")
+
+    async def _say(self, arrival: Arrival, token: str, phrase: str) -> list[str]:
+        return [(await self._turns.say(token, phrase, once=f"{MESSAGE_ID}{arrival.id}")).id]
 
     async def _leaves(self, arrival: Arrival, openid: str, key: str) -> list[str]:
         await self._set_gone(arrival.address_id, self._clock.now())
@@ -146,7 +161,7 @@ class Reading:
     async def _scans(self, arrival: Arrival, openid: str, key: str) -> list[str]:
         await self._windows.opened(arrival.address_id, "scan")
         token = await self._turns.of_address(self._at_station(openid, key))
-        return [(await self._turns.say(token, "scanned")).id]
+        return await self._say(arrival, token, "scanned")
 
     async def _taps(self, arrival: Arrival, openid: str, key: str) -> list[str]:
         await self._windows.opened(arrival.address_id, "tap")
@@ -155,6 +170,17 @@ class Reading:
         token = await self._turns.of_address(Opening(Channel.WECHAT, address=openid))
         outcome = await self._turns.take(Utterance(token, f"{MESSAGE_ID}{arrival.id}", TAPS[key]))
         return [outcome.reply.id] if outcome.reply else []
+
+    async def _hinted(self, arrival: Arrival, openid: str, key: str) -> list[str]:
+        """What became of the subscription message: the platform takes it first, and says later that it was refused."""
+        told = dict(arrival.message).get("SubscribeMsgSentEvent")
+        listed = told.get("List") if isinstance(told, dict) else None
+        outcomes = [
+            one for one in (listed if isinstance(listed, list) else [listed]) if isinstance(one, dict)
+        ]
+        if any(str(one.get("ErrorCode") or "0") != "0" for one in outcomes):
+            await self._dispatch.hint_failed(arrival.address_id)
+        return []
 
     async def _set_gone(self, address_id: int, at: datetime | None) -> None:
         async with self._store.write() as session:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import requests
+from sqlalchemy import delete
 
 from connectors.voices import Voices
 from connectors.wechat.outcomes import NO_ANSWER, Failed
@@ -67,6 +68,11 @@ class Sounds:
             if kept is not None:
                 await session.delete(kept)
 
+    async def tidy(self) -> None:
+        """Forget what the platform no longer keeps."""
+        async with self._store.write() as session:
+            await session.execute(delete(Media).where(Media.expires_at <= self._clock.now()))
+
     async def _spoken(self, words: str, speed: float, volume: float) -> Sound:
         sounds = [await self._voices.say(one, speed=speed, volume=volume) for one in Speaker.sentences(words)]
         rate = sounds[0].rate
@@ -75,11 +81,11 @@ class Sounds:
         return Sound(joined[: int(MOST_S * rate)], rate)
 
 
-def voice_parts(text: str) -> list[str]:
-    """The words of a reply in pieces that each fit one voice message."""
-    parts = [""]
+def voice_parts(text: str, *, awaited: bool = True) -> list[str]:
+    """The words of a reply in pieces that each fit one voice message; `awaited`: with a first one that is soon rendered."""
+    parts, first = [""], _FIRST if awaited else _MOST
     for sentence in Speaker.sentences(text):
-        if parts[-1] and len(parts[-1]) + len(sentence) > (_FIRST if len(parts) == 1 else _MOST):
+        if parts[-1] and len(parts[-1]) + len(sentence) > (first if len(parts) == 1 else _MOST):
             parts.append("")
         parts[-1] += sentence
     return [part for part in parts if part]

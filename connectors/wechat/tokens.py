@@ -37,7 +37,7 @@ class SharedToken:
     async def get(self) -> str:
         """A token that holds for a while; raises ConnectorError where none can be had."""
         try:
-            async with self._one_at_a_time, asyncio.timeout(_PATIENCE_S):
+            async with asyncio.timeout(_PATIENCE_S), self._one_at_a_time:
                 while (token := await self._kept()) is None:
                     if await self._may_fetch():
                         return await self._fetched()

@@ -1,7 +1,7 @@
 """The way to a villager's WeChat: a reply as messages, within the platform's windows, in their order."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import select
@@ -44,6 +44,10 @@ class _To:
     gone: bool
 
 
+def _joined(part: Part, along: list[Reply]) -> Part:
+    return replace(part, words="\n".join([part.words, *(other.text.strip() for other in along)]))
+
+
 class WeChatWay:
     """Sends replies as customer-service messages; one for a process."""
 
@@ -79,14 +83,18 @@ class WeChatWay:
         if given is None:
             return ARRIVED
         parts = await self.parts(reply)
+        along = await self._along(notice, reply, parts[0]) if given == 0 else []
         for at in range(given, len(parts)):
             if parts[at].spoken and (at == given or not parts[at - 1].spoken):
                 await self._after_earlier(notice, reply, spoken=True)
-            told = await self._send(to, reply, parts[at])
+            told = await self._send(to, reply, _joined(parts[at], along if at == 0 else []))
             if told.code is not None and parts[at].spoken and notice.attempt >= MAX_ATTEMPTS:
                 return ARRIVED  # the text has; nobody is sent out for a sound
             if told.code is not None:
                 return told
+            # Theirs before ours: they wait for ours to be on record.
+            for other in along if at == 0 else []:
+                await self._dispatch.part_arrived(other.id, 1)
             await self._dispatch.part_arrived(reply.id, at + 1)
         return ARRIVED
 
@@ -94,8 +102,28 @@ class WeChatWay:
         """A reply as messages: its text, and where the person speaks rather than types, its sound."""
         parts = [Part(words) for words in split_text(reply.text)]
         if self._verified and await self._speaks(reply.conversation_id):
-            parts += [Part(words, spoken=True) for words in voice_parts(reply.text)]
+            awaited = reply.turn_id is not None
+            parts += [Part(words, spoken=True) for words in voice_parts(reply.text, awaited=awaited)]
         return parts
+
+    async def _along(self, notice: Notice, reply: Reply, first: Part) -> list[Reply]:
+        """What was said after it and waits behind it, as far as one message holds it: few messages may be sent."""
+        behind = select(Reply).join(Notice, Notice.reply_id == Reply.id)
+        behind = behind.where(
+            Reply.conversation_id == reply.conversation_id, Reply.created_at > reply.created_at
+        )
+        behind = behind.where(Notice.state == "pending", Notice.parts == 0, Notice.way == notice.way)
+        async with self._store.read() as session:
+            waiting = [*await session.scalars(behind.order_by(Reply.created_at))]
+        along: list[Reply] = []
+        for other in waiting if first.words == reply.text.strip() else []:
+            arrival = await self._arrival_of(other)
+            if arrival is not None and await self._arrivals.may_still_be_given(arrival):
+                break
+            if len(split_text(_joined(first, [*along, other]).words)) > 1:
+                break
+            along.append(other)
+        return along
 
     async def _send(self, to: _To, reply: Reply, part: Part) -> Told:
         try:
@@ -149,11 +177,11 @@ class WeChatWay:
             return _To(str(address.value), address.id, address.gone_at is not None) if address else None
 
     async def _speaks(self, conversation_id: int) -> bool:
-        """Whether their last words came by voice."""
+        """Whether their last words came by voice; and who has said nothing yet may not be able to read."""
         async with self._store.read() as session:
             last = select(Turn.engine).where(Turn.conversation_id == conversation_id)
             engine = await session.scalar(last.order_by(Turn.id.desc()).limit(1))
-        return engine is not None and engine not in ("typed", "sent")
+        return engine not in ("typed", "sent")
 
     async def was_asked(self, reply: Reply) -> bool:
         """Whether it answers a message of the chat."""

@@ -8,6 +8,9 @@ import yaml
 
 from handoff.model.errors import HandoffError
 
+LAST_HELP = "110"
+"""For whoever is in need while nothing here works; it answers day and night everywhere in the country."""
+
 
 class HotlinesError(HandoffError):
     """The directory is malformed; the message names the entry."""

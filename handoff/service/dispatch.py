@@ -25,7 +25,7 @@ from handoff.service.after import Changes
 from handoff.service.hub import Hub, of_conversation, of_worker
 from handoff.service.identity import is_shared
 from handoff.service.opening import Desk
-from handoff.service.unreached import take_another_way
+from handoff.service.unreached import hurry, take_another_way
 from handoff.service.ways import ARRIVED, PersonWay, Told, WorkerWay
 from handoff.store.database import Store, rows_changed, sync_url
 from handoff.store.tables import Case, Conversation, Notice, Reply, Timer, Turn, Worker
@@ -35,6 +35,7 @@ log = structlog.get_logger()
 MAX_ATTEMPTS = 6
 SEEN_WITHIN_S = 3.0
 FLUSH_S = 0.2
+_HINT_ON_RECORD_S = 10.0
 ORPHANED_NOTICE = timedelta(seconds=3)
 ORPHANED_TURN = timedelta(seconds=10)
 STILL_OF_USE = timedelta(days=7)
@@ -250,6 +251,25 @@ class Dispatch:
         mine = Reply.conversation_id.in_([talk.id for talk in talks])
         recent = Reply.created_at > self._clock.now() - STILL_OF_USE
         await self._once_more(mine & recent & (Notice.state == "failed"))
+
+    async def hint_failed(self, address_id: int) -> None:
+        """Somebody has not been told after all that words wait for them: a person must not wait until the next day."""
+        changes = Changes()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HINT_ON_RECORD_S):
+                # The platform may say so before what it took is on record here.
+                while await self._under_way(address_id):  # noqa: ASYNC110  # of any process
+                    await asyncio.sleep(FLUSH_S)
+        async with self._store.write() as session:
+            await hurry(session, self._desk, address_id, changes)
+        await self.announce(changes)
+
+    async def _under_way(self, address_id: int) -> bool:
+        pending = select(Notice.id).join(Reply, Reply.id == Notice.reply_id)
+        pending = pending.join(Conversation, Conversation.id == Reply.conversation_id)
+        pending = pending.where(Conversation.address_id == address_id, Notice.state == "pending")
+        async with self._store.read() as session:
+            return await session.scalar(pending.limit(1)) is not None
 
     async def _once_more(self, which: ColumnElement[bool]) -> None:
         changes = Changes()

@@ -85,6 +85,7 @@ UNREACHED_ZH = {
     "refused": "微信不收这条消息",
     "not_listed": "服务器地址不在微信白名单里",
     "too_many": "今天发得太多，微信暂时不让发",
+    "not_hinted": "订阅通知也没送到",
     "no_answer": "微信那头没有回应",
 }
 """Why an attempt did not reach somebody, as workers read it."""

@@ -17,12 +17,13 @@ async def add_reply(
     *,
     turn_id: int | None = None,
     worker_id: int | None = None,
+    reply_id: str | None = None,
     **shown: Any,
 ) -> tuple[Reply, Notice]:
     """The reply (with the person's own pace and volume) and its pending first notice."""
     shown = {"speed": talk.speed, "volume": talk.volume} | shown
     reply = Reply(
-        id=secrets.token_hex(16),
+        id=reply_id or secrets.token_hex(16),
         conversation_id=talk.id,
         turn_id=turn_id,
         worker_id=worker_id,

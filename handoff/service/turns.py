@@ -1,6 +1,7 @@
 """One turn, from what came in to what is said back: stored and screened first, answered second."""
 
 import asyncio
+import hashlib
 import secrets
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handoff.model.clock import Clock
 from handoff.model.danger import Finding
 from handoff.model.errors import HandoffError
-from handoff.model.hotlines import Hotlines
+from handoff.model.hotlines import LAST_HELP, Hotlines
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
 from handoff.model.triage import need_of
 from handoff.model.words import Channel, DangerKind, Need, Risk
@@ -132,12 +133,14 @@ class Turns:
             return False
         return await has_been_away(session, talk, self._clock.now())
 
-    async def say(self, token: str, phrase: str, **fields: str) -> ReplyView:
-        """Say one of the service's own phrases into a conversation."""
+    async def say(self, token: str, phrase: str, *, once: str | None = None, **fields: str) -> ReplyView:
+        """Say one of the service's own phrases into a conversation; `once`: what it is said for, and not said again for."""
+        reply_id = hashlib.sha256(once.encode()).hexdigest()[:32] if once else None
         async with self._store.write() as session:
-            talk = await conversation(session, token)
-            words = self._phrases.say(phrase, **fields)
-            return view(await self._add_reply(session, talk, Composed([words]), None))
+            talk = await conversation(session, token, lock=True)
+            said = await session.get(Reply, reply_id) if reply_id else None
+            words = Composed([self._phrases.say(phrase, **fields)])
+            return view(said or await self._add_reply(session, talk, words, None, reply_id))
 
     async def note(self, utterance: Utterance, phrase: str) -> Outcome:
         """Put on record what is not words (a picture, a place), and say this phrase; a repeat gets the same outcome."""
@@ -196,16 +199,18 @@ class Turns:
         except IntegrityError:
             return await self._repeated(utterance)
         except StoreError as error:
-            raise self._not_kept(error, finding) from error
+            raise StoreError(error.code, self._unkept_words(finding)) from error
         await self._dispatch.announce(changes)
         return outcome or _accepted(turn, talk)
 
-    def _not_kept(self, error: StoreError, finding: Finding) -> StoreError:
-        """Where nothing can be stored nobody is told: the person must at least hear whom to call."""
+    def unkept_words(self, text: str) -> str:
+        """What a person hears for whom nothing can be stored, so that nobody is told: in danger, whom to call."""
+        return self._unkept_words(self._understander.screen.screen(text))
+
+    def _unkept_words(self, finding: Finding) -> str:
         if not finding.risk.at_least(Risk.URGENT):
-            return error
-        call = self._understander.danger_words(finding).call or "110"
-        return StoreError(error.code, self._phrases.say("not_kept", call=call))
+            return self._phrases.say("not_stored", call=LAST_HELP)
+        return self._phrases.say("not_kept", call=self._understander.danger_words(finding).call or LAST_HELP)
 
     def _new_turn(self, talk: Conversation, utterance: Utterance, text: str, finding: Finding) -> Turn:
         return Turn(
@@ -355,7 +360,12 @@ class Turns:
             return _accepted(turn, await session.get_one(Conversation, turn.conversation_id))
 
     async def _add_reply(
-        self, session: AsyncSession, talk: Conversation, composed: Composed, turn_id: int | None
+        self,
+        session: AsyncSession,
+        talk: Conversation,
+        composed: Composed,
+        turn_id: int | None,
+        reply_id: str | None = None,
     ) -> Reply:
         """The first attempt to deliver it is the answer to the request itself."""
         now = self._clock.now()
@@ -366,7 +376,9 @@ class Turns:
             "call": call,
             "stop": composed.stop,
         }
-        reply, _ = await add_reply(session, talk, composed.text, now, turn_id=turn_id, **shown)
+        reply, _ = await add_reply(
+            session, talk, composed.text, now, turn_id=turn_id, reply_id=reply_id, **shown
+        )
         return reply
 
 

@@ -42,6 +42,22 @@ async def take_another_way(
         changes.case(case, new=True)
 
 
+async def hurry(session: AsyncSession, desk: Desk, address_id: int, changes: Changes) -> None:
+    """What could wait because somebody had been told that words are waiting can't: they have not been told."""
+    soon = desk.clock.now() + _SOON
+    late = (
+        select(Task, Case)
+        .join(Case, Case.id == Task.case_id)
+        .join(Conversation, Conversation.id == Case.conversation_id)
+    )
+    late = late.where(Conversation.address_id == address_id, Task.asked_by == "unreached")
+    late = late.where(Task.done_at.is_(None), Task.due_at > soon)
+    for task, case in [*await session.execute(late)]:
+        task.due_at = soon
+        desk.record(session, case, "unreached", content={"code": "not_hinted", "instead": task.kind})
+        changes.case(case, new=True)
+
+
 async def _newest(session: AsyncSession, talk: Conversation, reply: Reply) -> list[Case]:
     """What was said unasked where all is closed, such as the closing words themselves: they belong to the last matter."""
     if reply.turn_id is not None:

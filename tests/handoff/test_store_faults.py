@@ -41,7 +41,7 @@ async def test_a_full_disk_is_told_and_what_was_accepted_stands(county: County, 
         assert "120" in str(told["say"])
         status, told = await _turn(web, token, SALT * 2000, "full-2")
         assert (status, told["error"]) == (507, "disk_full")
-        assert "磁盘满了" in str(told["say"])
+        assert "没记下来" in str(told["say"])
     finally:
         async with store.write() as session:
             await session.execute(text("PRAGMA max_page_count = 1073741823"))

@@ -45,8 +45,8 @@ def test_the_platforms_check_of_our_address_is_echoed() -> None:
     assert envelope().echo(signed(echostr="5577006791947779410")) == "5577006791947779410"
 
 
-def test_a_plain_message_is_opened() -> None:
-    opened = envelope().open(signed(), TEXT.encode())
+def test_a_plain_message_is_opened_where_no_key_is_set() -> None:
+    opened = envelope(wechat_aes_key="").open(signed(), TEXT.encode())
     assert (opened.message.source, opened.message.content, opened.sealed) == ("o-grandma", "我想买盐", False)
 
 
@@ -115,8 +115,11 @@ FILE = '<!DOCTYPE x [<!ENTITY f SYSTEM "file:///etc/passwd">]><xml><MsgType>text
     ids=["bomb", "file", "empty", "half", "not text", "no xml", "no type", "deep"],
 )
 def test_bodies_that_are_no_message_are_refused(body: bytes) -> None:
+    with pytest.raises(Refused) as refused:
+        envelope(wechat_aes_key="").open(signed(), body)
+    assert refused.value.code == "malformed"
     with pytest.raises(Refused):
-        envelope().open(signed(), body)
+        envelope().open(signed(encrypt_type="aes", msg_signature="0" * 40), body)
 
 
 def test_a_message_for_another_app_is_refused() -> None:
@@ -132,8 +135,24 @@ def test_a_message_sealed_with_another_key_is_refused() -> None:
 
 def test_a_sealed_message_without_its_signature_is_refused() -> None:
     query, body = sealed(TEXT)
-    with pytest.raises(Refused):
-        envelope().open({**query, "msg_signature": "0" * 40}, body)
+    for signature in ("0" * 40, "", "é"):
+        with pytest.raises(Refused) as refused:
+            envelope().open({**query, "msg_signature": signature}, body)
+        assert refused.value.code == "bad_signature"
+
+
+@pytest.mark.parametrize("body", [TEXT, "<xml><Encrypt>x</Encrypt></xml>"], ids=["plain", "unsaid"])
+def test_where_a_key_is_set_nothing_is_taken_that_is_not_sealed(body: str) -> None:
+    """Who has only overheard the token could else write in anybody's name."""
+    with pytest.raises(Refused) as refused:
+        envelope().open(signed(), body.encode())
+    assert refused.value.code == "not_sealed"
+
+
+def test_a_compatible_message_is_read_from_its_sealed_part() -> None:
+    query, body = sealed(TEXT)
+    forged = body.decode().replace("<xml>", "<xml><MsgType>text</MsgType><Content>别的</Content>", 1)
+    assert envelope().open(query, forged.encode()).message.content == "我想买盐"
 
 
 def test_a_key_of_the_wrong_length_is_named_at_the_start() -> None:

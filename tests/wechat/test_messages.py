@@ -1,13 +1,15 @@
 """What villagers send: every kind gets a fitting answer, once, in order, in time or afterwards."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from cast import DARK, LIN, SALT, STATION, VILLAGE
+from cast import CHEST, DARK, LIN, SALT, STATION, VILLAGE
 from county import until
 from sqlalchemy import func, select
+from sqlalchemy import text as sql
 from wechat_helpers import WeChat
 
 from connectors.wechat import arrivals, inbox
@@ -27,9 +29,13 @@ async def talk_of(wx: WeChat, openid: str) -> Conversation:
     return found
 
 
-@pytest.mark.parametrize("mode", ["safe", "plain"])
-async def test_a_text_is_answered_with_the_request(wx: WeChat, mode: str) -> None:
+@pytest.mark.parametrize("mode", ["safe", "compatible", "plain"])
+async def test_a_text_is_answered_with_the_request(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
     wx.far.rules.mode = mode
+    if mode == "plain":
+        monkeypatch.setattr(wx.inbox._envelope, "_crypto", None)
     await wx.far.says(f"o-{mode}", SALT)
     (answer,) = wx.far.villager(f"o-{mode}").reached
     assert (answer.how, answer.kind, answer.text) == ("passive", "text", "好的，我记着了。")
@@ -196,6 +202,15 @@ async def test_who_follows_is_welcomed_and_told_what_happens_to_their_words(wx: 
     assert "乡音" in answer.text and "社工" in answer.text
 
 
+async def test_who_is_welcomed_is_welcomed_once_whatever_falls_down(wx: WeChat) -> None:
+    await wx.far.follows("o-welcomed")
+    talk = await talk_of(wx, "o-welcomed")
+    (arrival,) = await wx.county.rows(Arrival, Arrival.address_id == talk.address_id)
+    arrival.message = {"MsgType": "event", "Event": "subscribe", "EventKey": ""}
+    await wx.inbox._reading.take(arrival)
+    assert len(await wx.county.replies(talk.token)) == 1
+
+
 @pytest.mark.parametrize("how", ["follows", "scans"])
 async def test_a_stations_code_tells_the_village(wx: WeChat, how: str) -> None:
     openid = f"o-station-{how}"
@@ -240,8 +255,10 @@ async def test_an_event_that_comes_again_is_done_once(wx: WeChat) -> None:
 
 
 async def _claimed(wx: WeChat, openid: str) -> int:
+    """A case that Lin has claimed; that she has, they have heard."""
     await wx.far.says(openid, DARK)
     case = await wx.county.claimed((await talk_of(wx, openid)).token, LIN)
+    await wx.far.until(lambda: len(wx.far.villager(openid).reached) == 2)
     return case.id
 
 
@@ -276,7 +293,6 @@ async def test_who_comes_back_is_written_to_again(wx: WeChat) -> None:
 
 async def test_after_two_days_of_silence_another_way_is_taken_without_asking_the_platform(wx: WeChat) -> None:
     case_id = await _claimed(wx, "o-silent")
-    await wx.far.until(lambda: len(wx.far.villager("o-silent").reached) == 2)
     before = _sends(wx)
     wx.county.clock.offset += timedelta(hours=49)
     await wx.county.domain.casework.reply(case_id, wx.county.id_of(LIN), "还在吗？")
@@ -293,7 +309,10 @@ def _sends(wx: WeChat) -> int:
 async def test_five_messages_and_then_another_way(wx: WeChat) -> None:
     case_id = await _claimed(wx, "o-five")  # the claim is told: one of five
     for n in range(5):
+        before = _sends(wx)
         await wx.county.domain.casework.reply(case_id, wx.county.id_of(LIN), f"第{n}句。")
+        if n < 4:  # what waits behind another goes along with it
+            await until(lambda before=before: _sends(wx) > before)
     await until(lambda: _unreached(wx, case_id), within=20)
     assert [one.text for one in wx.far.villager("o-five").reached][2:] == [f"第{n}句。" for n in range(4)]
 
@@ -314,6 +333,45 @@ async def _unreached(wx: WeChat, case_id: int) -> bool:
         found = select(func.count()).select_from(CaseEvent)
         found = found.where(CaseEvent.case_id == case_id, CaseEvent.kind == "unreached")
         return bool(await session.scalar(found))
+
+
+# -- where nothing can be stored --------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def read_only(wx: WeChat) -> AsyncIterator[None]:
+    store = wx.county.domain.store
+    async with store.write() as session:
+        await session.execute(sql("PRAGMA query_only = ON"))
+    try:
+        yield
+    finally:
+        await store._writer.dispose()
+
+
+async def test_what_can_be_stored_by_the_platforms_repeat_is_not_lost(hasty: WeChat) -> None:
+    before = len(hasty.far.pushing.tries)
+    async with read_only(hasty):
+        saying = asyncio.create_task(hasty.far.says("o-unstored", SALT))
+        await until(lambda: len(hasty.far.pushing.tries) > before)  # the first request is over
+    await saying
+    villager = hasty.far.villager("o-unstored")
+    await hasty.far.until(lambda: villager.reached)
+    assert [one.text for one in villager.reached] == ["好的，我记着了。"]
+
+
+@pytest.mark.parametrize(("words", "told"), [(CHEST, "120"), (SALT, "110")], ids=["danger", "no danger"])
+async def test_for_whom_nothing_can_be_stored_hears_whom_to_call(
+    hasty: WeChat, monkeypatch: pytest.MonkeyPatch, words: str, told: str
+) -> None:
+    monkeypatch.setattr(inbox, "_LAST_TRY", timedelta(seconds=1))
+    openid = f"o-never-stored-{told}"
+    async with read_only(hasty):
+        await hasty.far.says(openid, words)
+    (answer,) = hasty.far.villager(openid).reached
+    assert (answer.how, answer.kind) == ("passive", "text") and told in answer.text
+    async with hasty.county.domain.store.read() as session:
+        assert await newest_talk(session, Channel.WECHAT, openid) is None
 
 
 async def test_nothing_that_was_said_stays_in_the_inbox(wx: WeChat) -> None:

@@ -115,6 +115,25 @@ async def delivered(wx: WeChat, reply: str) -> bool:
     return (await attempts(wx, reply))[-1][1] == "delivered"
 
 
+async def test_a_hint_that_is_refused_afterwards_was_none(wx: WeChat) -> None:
+    """The platform takes it, and says in an event that the person did not get it: nobody waits until tomorrow for that."""
+    openid = "o-turned-off"
+    case = await case_of(wx, openid)
+    villager = wx.far.villager(openid)
+    villager.subscribed, villager.refuses = 1, True
+    wx.far.rules.next["message/custom/send"] = [45015]
+    reply = await say(wx, case, "低保批下来了。")
+    await until(lambda: ended(wx, reply))
+
+    async def is_soon() -> bool:
+        (task,) = await wx.county.rows(Task, Task.case_id == case, Task.asked_by == "unreached")
+        return task.due_at - wx.county.clock.now() <= timedelta(hours=2)
+
+    await until(is_soon)
+    told = await wx.county.rows(CaseEvent, CaseEvent.case_id == case, CaseEvent.kind == "unreached")
+    assert [event.content["code"] for event in told] == ["window_closed", "not_hinted"]
+
+
 async def test_our_own_count_of_the_window_leads_to_it_too(wx: WeChat) -> None:
     case = await case_of(wx, "o-late")
     wx.far.villager("o-late").subscribed = 1
@@ -187,7 +206,23 @@ async def test_what_was_said_first_arrives_first_even_through_faults(wx: WeChat)
     replies = [await say(wx, case, f"第{n}句。") for n in range(3)]
     for reply in replies:
         await until(lambda reply=reply: ended(wx, reply), within=20)
-    assert [one.text for one in wx.far.villager("o-in-order").reached[2:]] == [f"第{n}句。" for n in range(3)]
+    assert [one.text for one in wx.far.villager("o-in-order").reached[2:]] == ["第0句。\n第1句。\n第2句。"]
+
+
+async def test_what_waits_behind_another_goes_along_as_far_as_one_message_holds_it(wx: WeChat) -> None:
+    """Five messages may be sent for each of theirs: three sentences of a worker's are one of them, not three."""
+    case = await case_of(wx, "o-along")
+    left = wx.far.villager("o-along").windows["message"][1]
+    wx.far.rules.next["message/custom/send"] = ["500"]
+    spoken = ["甲" * 400 + "。", "乙" * 200 + "。", "丙" * 200 + "。", "丁。"]
+    replies = [await say(wx, case, words) for words in spoken]
+    for reply in replies:
+        await until(lambda reply=reply: ended(wx, reply), within=20)
+    arrived = [one.text for one in wx.far.villager("o-along").reached[2:]]
+    assert arrived == ["\n".join(spoken[:2]), "\n".join(spoken[2:])]
+    assert left - wx.far.villager("o-along").windows["message"][1] == 2
+    for reply in replies:
+        assert (await attempts(wx, reply))[-1][1] == "delivered"
 
 
 async def test_an_account_that_is_not_verified_answers_at_once_and_nothing_else(wx: WeChat) -> None:
@@ -209,8 +244,9 @@ async def test_what_could_not_reach_somebody_is_said_when_they_write_again(wx: W
     await wx.county.domain.casework.release(case, wx.county.id_of(LIN))
     await wx.far.says(openid, SALT)
     villager = wx.far.villager(openid)
-    await wx.far.until(lambda: len([one for one in villager.reached if one.kind == "text"]) == 4)
-    assert [one.text for one in villager.reached[-2:]] == ["低保批下来了。", "好的，我记着了。"]
+    await wx.far.until(lambda: villager.reached[-1].text.endswith("好的，我记着了。"))
+    shown = "\n".join(one.text for one in villager.reached if one.kind == "text")
+    assert shown.endswith("低保批下来了。\n好的，我记着了。")
 
 
 async def test_closing_words_that_cannot_be_brought_are_a_task_too(wx: WeChat) -> None:

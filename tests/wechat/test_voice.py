@@ -70,6 +70,21 @@ async def test_a_sound_that_is_gone_does_not_hold_up_the_danger_told_after_it(wx
 
 
 @pytest.mark.slow
+async def test_who_follows_is_welcomed_by_voice_too(wx: WeChat, models: Path) -> None:
+    """They may not be able to read. In one piece: of three messages within a minute some are kept for words."""
+    await wx.far.follows("o-hears")
+    villager = wx.far.villager("o-hears")
+    await wx.far.until(lambda: any(one.kind == "voice" for one in villager.reached), within_s=150)
+    text, sound = villager.reached
+    assert (text.how, text.kind, sound.how, sound.kind) == ("passive", "text", "custom", "voice")
+    ear = choose(ModelStore(models), prefer="whisper")
+    welcome = decode(sound.media)
+    assert 8.0 < len(welcome.samples) / welcome.rate < 55.0
+    heard = (await asyncio.to_thread(ear.transcribe, welcome)).text
+    assert "社工" in heard and "急" in heard
+
+
+@pytest.mark.slow
 async def test_a_spoken_wish_is_heard_and_answered_in_words_and_by_voice(wx: WeChat, models: Path) -> None:
     wx.county.rasa.otherwise = answer("好的，我叫社工明天给您打电话。")
     voice = Kokoro(models / "kokoro-zh")

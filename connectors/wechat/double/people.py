@@ -51,6 +51,8 @@ class Villager:
     said: list[dict[str, Any]] = field(default_factory=list)
     subscribed: int = 0
     """So many subscription messages they have agreed to."""
+    refuses: bool = False
+    """Whether they have turned subscription messages off: the platform takes one, and says so afterwards."""
     chat: list[Line] = field(default_factory=list)
     scene: str = ""
     """Of the code by which they followed."""

@@ -122,11 +122,13 @@ class Sending:
         if not villager.subscribed:
             raise Refused(43101)
         villager.subscribed -= 1
-        await self._world.reach(
-            villager, self._reached("subscription", words, link=str(body.get("page") or ""))
-        )
+        if not villager.refuses:
+            shown = self._reached("subscription", words, link=str(body.get("page") or ""))
+            await self._world.reach(villager, shown)
+        taken = not villager.refuses
         result = {
-            "TemplateId": body["template_id"], "MsgID": secrets.randbelow(10**18), "ErrorCode": 0, "ErrorStatus": "success",
+            "TemplateId": body["template_id"], "MsgID": secrets.randbelow(10**18),
+            "ErrorCode": 0 if taken else 15, "ErrorStatus": "success" if taken else "failed: user block",
         }  # fmt: skip
         self._later(villager, "subscribe_msg_sent_event", {"SubscribeMsgSentEvent": {"List": result}})
         return OK

@@ -1,0 +1,97 @@
+"""Two processes receive what one platform pushes, with nothing in common but the database: each message is answered once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from itertools import cycle
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+from cast import DARK, SALT
+from county import pages
+from test_messages import talk_of
+from wechat_helpers import WeChat
+
+from connectors.voices import Voices
+from connectors.wechat.account import Account
+from handoff.store.database import Store
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+VILLAGERS = 8
+
+
+@dataclass
+class Both:
+    """The two, and whoever stands before them and sends one request here, the next there."""
+
+    wx: WeChat
+    sent: list[str]
+    """Which of the two each request went to."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def both(wx: WeChat) -> AsyncIterator[Both]:
+    """The process that the tests share, and another."""
+    here = wx.county
+    async with AsyncExitStack() as stack:
+        store, voices = Store(here.domain.store.url), Voices(here.settings)
+        stack.push_async_callback(store.close)
+        account = Account(here.settings, voices, store, here.domain.dispatch, here.clock)
+        stack.callback(account.close)
+        inbox = account.inbox(here.elsewhere(store), here.domain.understander.screen)
+        inbox.start()
+        stack.push_async_callback(inbox.close)
+        there = await stack.enter_async_context(pages(here, voices, inbox))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        bases, sent = cycle([wx.pages.base, there.base]), list[str]()
+
+        async def pass_on(request: web.Request) -> web.Response:
+            base = next(bases)
+            sent.append(base)
+            query, body = request.query_string, await request.read()
+            async with http.post(f"{base}/wechat?{query}", data=body) as answer:
+                return web.Response(status=answer.status, body=await answer.read())
+
+        before = web.Application()
+        before.router.add_post("/wechat", pass_on)
+        runner = web.AppRunner(before, shutdown_timeout=0.2)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        usual, wx.far.rules.callback = (
+            wx.far.rules.callback,
+            f"http://127.0.0.1:{runner.addresses[0][1]}/wechat",
+        )
+        yield Both(wx, sent)
+        wx.far.rules.callback = usual
+
+
+async def test_a_duplicate_that_another_process_gets_is_answered_once(both: Both) -> None:
+    wx, openids = both.wx, [f"o-both-{n}" for n in range(VILLAGERS)]
+    wx.far.rules.duplicates = 1.0
+    for words in (SALT, DARK):
+        await asyncio.gather(*(wx.far.says(openid, words) for openid in openids))
+    for openid in openids:
+        villager = wx.far.villager(openid)
+        await wx.far.until(lambda villager=villager: len(villager.reached) == 2)
+        token = (await talk_of(wx, openid)).token
+        assert [turn.text for turn in await wx.county.turns(token)] == [SALT, DARK]
+        assert len(await wx.county.cases(token)) == 1
+        replies = await wx.county.replies(token)
+        assert [one.text for one in villager.reached] == [reply.text for reply in replies]
+    assert len(set(both.sent)) == 2 and len(both.sent) >= 4 * VILLAGERS
+
+
+async def test_messages_of_one_sender_keep_their_order_over_two_processes(both: Both) -> None:
+    wx = both.wx
+    said = [f"第{n}句" for n in range(6)]
+    await wx.far.says("o-over-two", SALT)  # from here on there is a conversation
+    for words in said:
+        await wx.far.says("o-over-two", words)
+    villager = wx.far.villager("o-over-two")
+    await wx.far.until(lambda: len(villager.reached) == 7)
+    turns = await wx.county.turns((await talk_of(wx, "o-over-two")).token)
+    assert [turn.text for turn in turns] == [SALT, *said]
