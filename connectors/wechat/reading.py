@@ -17,7 +17,7 @@ from connectors.wechat.windows import Windows
 from handoff.model.clock import Clock
 from handoff.model.nouns import Opening, Utterance
 from handoff.model.screening import Screening
-from handoff.model.words import Channel
+from handoff.model.words import Channel, Risk
 from handoff.service.addresses import set_gone
 from handoff.service.dispatch import Dispatch
 from handoff.service.turns import Turns
@@ -117,6 +117,10 @@ class Reading:
         may_wait: whether a sound that can't be had now is tried again; all that its sender says after it waits behind it.
         """
         theirs = str(data.get("Recognition") or "").strip()
+        at_once = self._screen.screen(theirs).risk if theirs else Risk.ROUTINE
+        if at_once.at_least(Risk.URGENT):
+            # Ours takes seconds to fetch and to read, and could not make it less grave.
+            return Transcript(theirs, _PLATFORM_SURE, "platform", 0.0, 0.0)
         ours = Transcript("", 1.0, "none", 0.0, 0.0)
         try:
             ours = await self._voices.hear(await self._sounds.fetch(str(data.get("MediaId", ""))))
@@ -128,7 +132,7 @@ class Reading:
             log.warning("wechat.not_heard", code=error.code)
         if not theirs:
             return ours
-        graver = self._screen.screen(theirs).risk.rank > self._screen.screen(ours.text).risk.rank
+        graver = at_once.rank > self._screen.screen(ours.text).risk.rank
         return Transcript(theirs, _PLATFORM_SURE, "platform", 0.0, 0.0) if graver or not ours.text else ours
 
     # -- events ----------------------------------------------------------------------------------------------

@@ -81,6 +81,38 @@ async def test_another_way_is_taken_at_once_after(wx: WeChat, code: int) -> None
     assert event.content == {"code": OUTCOMES[code].code, "instead": "visit"}
 
 
+@pytest.mark.parametrize("code", [40013, 40125, 40164])
+async def test_where_no_token_is_given_another_way_is_taken_at_once(wx: WeChat, code: int) -> None:
+    case = await case_of(wx, f"o-no-token-{code}")
+    wx.far.api.tokens.invalidate()
+    wx.far.rules.next["token"] = [code]
+    reply = await say(wx, case, "在家吗？")
+    await until(lambda: ended(wx, reply))
+    assert await attempts(wx, reply) == [(1, "failed", OUTCOMES[code].code)]
+
+
+@pytest.mark.parametrize("code", [-1, 45009, 45011, "500", "garbage", "drop"])
+async def test_a_token_that_is_not_to_be_had_now_is_asked_for_again(wx: WeChat, code: int | str) -> None:
+    case = await case_of(wx, f"o-token-later-{code}")
+    wx.far.api.tokens.invalidate()
+    wx.far.rules.next["token"] = [code]
+    reply = await say(wx, case, "在家吗？")
+    await until(lambda: ended(wx, reply), within=20)
+    assert wx.far.villager(f"o-token-later-{code}").reached[-1].text == "在家吗？"
+    assert [state for _, state, _ in await attempts(wx, reply)] == ["retried", "delivered"]
+
+
+async def test_a_token_that_only_force_replaces_is_forced_once(wx: WeChat) -> None:
+    """The platform still gives the one that it has just refused: asked for by force, which it allows rarely."""
+    case = await case_of(wx, "o-forced")
+    wx.far.rules.next["message/custom/send"] = [40001]
+    stale = str(wx.far.api.tokens.stable(force=False)["access_token"])
+    reply = await say(wx, case, "在家吗？")
+    await until(lambda: ended(wx, reply), within=20)
+    assert await attempts(wx, reply) == [(1, "delivered", None)]
+    assert str(wx.far.api.tokens.stable(force=False)["access_token"]) != stale
+
+
 async def _unreached(wx: WeChat, case: int) -> tuple[dict[str, str], timedelta]:
     """What is on record of it, and how long the task for a person may take."""
     (event,) = await wx.county.rows(CaseEvent, CaseEvent.case_id == case, CaseEvent.kind == "unreached")

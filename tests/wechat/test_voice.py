@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from cast import SALT
+from cast import CHEST, SALT
 from county import until
 from speex import bare_speex
 from strict_double import answer
@@ -14,7 +14,8 @@ from wechat_helpers import WeChat
 
 from connectors.settings import Settings
 from connectors.wechat.double.play import to_amr
-from voice.audio import Sound, decode, to_wav
+from connectors.wechat.sounds import voice_parts
+from voice.audio import Sound, decode, to_mp3, to_wav
 from voice.choice import choose
 from voice.kokoro import RATE, Kokoro
 from voice.models import ModelStore
@@ -43,6 +44,14 @@ async def test_what_the_platform_heard_counts_where_we_hear_nothing(wx: WeChat, 
     await wx.far.until(lambda: wx.far.villager(openid).reached)
     (turn,) = await wx.county.turns((await talk_of(wx, openid)).token)
     assert (turn.text, turn.engine) == (SALT, "platform")
+
+
+async def test_danger_that_the_platform_heard_does_not_wait_for_our_own_ear(wx: WeChat) -> None:
+    fetched = sum(call == "media/get" for call, _ in wx.far.api.calls)
+    await wx.far.speaks("o-at-once", b"#!AMR\n", recognition=CHEST)
+    await wx.far.until(lambda: wx.far.villager("o-at-once").reached)
+    assert "一二零" in wx.far.villager("o-at-once").reached[0].text
+    assert sum(call == "media/get" for call, _ in wx.far.api.calls) == fetched
 
 
 async def test_an_empty_recognition_is_none(wx: WeChat) -> None:
@@ -100,6 +109,27 @@ async def test_a_spoken_wish_is_heard_and_answered_in_words_and_by_voice(wx: WeC
     ear = choose(ModelStore(models), prefer="whisper")
     heard = await asyncio.to_thread(ear.transcribe, decode(sound.media))
     assert "打电话" in heard.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "text", ["您先别着急慢慢说我都听着呢" * 40, "好。" * 200], ids=["no sentences", "many"]
+)
+async def test_a_voice_message_keeps_to_the_platforms_limits(wx: WeChat, text: str) -> None:
+    for part in voice_parts(text)[:2]:
+        spoken = await wx.inbox._way._sounds._spoken(part, 0.7, 1.0)
+        data = await asyncio.to_thread(to_mp3, spoken)
+        assert 0 < len(data) <= 2 * 1024 * 1024
+        heard = decode(data)
+        assert 1.0 < len(heard.samples) / heard.rate <= 60.0
+
+
+@pytest.mark.slow
+async def test_no_sound_is_kept(wx: WeChat) -> None:
+    kept = [*wx.county.settings.data.rglob("*")]
+    sounds = (b"#!AMR", b"RIFF", b"ID3", b"\xff\xfb", b"\xff\xf3")
+    assert not [one for one in kept if one.is_file() and one.read_bytes().startswith(sounds)]
+    assert b"#!AMR" not in b"".join(one.read_bytes() for one in kept if one.is_file())
 
 
 @pytest.mark.slow
