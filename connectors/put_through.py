@@ -108,12 +108,19 @@ class Bridge:
                     key = await self._key(pressed, line)
                     if key in (_TAKES, _REFUSES, None):
                         line.hush()
-                        return key == _TAKES
+                        why = "" if key == _TAKES else "refused" if key else "hung_up"
+                        break
         except TimeoutError:
-            return False
+            why = "no_key"
         finally:
             if saying is not None:
                 saying.cancel()
+                (fault,) = await asyncio.gather(saying, return_exceptions=True)
+                if isinstance(fault, Exception):
+                    log.error("telephone.worker_heard_nothing", fault=type(fault).__name__)
+        if why:
+            log.info("telephone.not_taken", why=why)
+        return not why
 
     async def _key(self, pressed: "asyncio.Queue[str]", line: SipLine) -> str | None:
         """The next key; None where the line has ended."""

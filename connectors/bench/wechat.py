@@ -196,8 +196,9 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
     end = time.monotonic() + SETTLES_WITHIN_S
     while True:
         wanted = await _answers(store)
+        # What waited behind another answer came with it in one message; no answer has lines of its own.
         seen = {
-            name: [one.text for one in who.reached if one.kind == "text"]
+            name: [line for one in who.reached if one.kind == "text" for line in one.text.splitlines()]
             for name, who in run.double.villagers.items()
         }
         told = all(seen.get(name) == texts for name, texts in wanted.items())
