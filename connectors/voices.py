@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 # Names of the field, so that the recogniser expects them.
 DOMAIN_WORDS = "医保，低保，养老金，社工，村医，降压药，农药，报销，慢病卡，老伴，孙娃"
-_NICE = 5
+_NICE = 15
 KEPT_SOUNDS = 64
 """So many sentences stay in memory for 再说一遍; what was said to a person is never written to disk."""
 

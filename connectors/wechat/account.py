@@ -31,7 +31,7 @@ class Account:
         self._envelope = Envelope(settings, clock)
         self._windows = Windows(store, clock)
         self._sounds = Sounds(self.platform, voices, store, clock)
-        self._arrivals = Arrivals(store, clock)
+        self._arrivals = Arrivals(store, self._windows, clock)
         self._way = WeChatWay(
             self.platform, self._sounds, self._windows, self._arrivals, store, dispatch,
             Subscription(settings, self.platform), clock, verified=settings.wechat_verified,
@@ -40,9 +40,7 @@ class Account:
 
     def inbox(self, turns: Turns, screen: Screening) -> Inbox:
         """What receives; not started yet."""
-        reading = Reading(
-            turns, self._voices, screen, self._sounds, self._windows, self._store, self._dispatch, self._clock
-        )
+        reading = Reading(turns, self._voices, screen, self._sounds, self._store, self._dispatch, self._clock)
         return Inbox(
             self._envelope, self._arrivals, reading, self._way, self._store, self._dispatch, self._clock
         )

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from connectors.wechat.windows import Windows, opened_by
 from handoff.model.clock import Clock
 from handoff.model.words import Channel
 from handoff.service.addresses import address_of
@@ -31,8 +32,9 @@ _LEFT_BEHIND = timedelta(seconds=2)
 class Arrivals:
     """Records, hands out and closes messages; for all processes of one store."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, windows: Windows, clock: Clock) -> None:
         self._store = store
+        self._windows = windows
         self._clock = clock
 
     async def record(self, sender: str, key: str, message: dict[str, Any]) -> tuple[Arrival, bool]:
@@ -47,6 +49,9 @@ class Arrivals:
                 )  # fmt: skip
                 session.add(fresh)
                 await session.flush()
+                # Counted from here as the platform counts, however late it is worked on.
+                if (kind := opened_by(message)) is not None:
+                    await self._windows.opened(session, address.id, kind)
                 return fresh, True
         except IntegrityError:
             async with self._store.read() as session:

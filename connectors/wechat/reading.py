@@ -13,7 +13,6 @@ from connectors.wechat.arrivals import MESSAGE_ID
 from connectors.wechat.outcomes import MEDIA_GONE
 from connectors.wechat.platform import PlatformError
 from connectors.wechat.sounds import Sounds
-from connectors.wechat.windows import Windows
 from handoff.model.clock import Clock
 from handoff.model.nouns import Opening, Utterance
 from handoff.model.screening import Screening
@@ -49,14 +48,13 @@ class Reading:
     """Turns a platform's messages into turns of the conversation with their sender."""
 
     def __init__(
-        self, turns: Turns, voices: Voices, screen: Screening, sounds: Sounds, windows: Windows, store: Store,
+        self, turns: Turns, voices: Voices, screen: Screening, sounds: Sounds, store: Store,
         dispatch: Dispatch, clock: Clock,
     ) -> None:  # fmt: skip
         self._turns = turns
         self._voices = voices
         self._screen = screen
         self._sounds = sounds
-        self._windows = windows
         self._store = store
         self._dispatch = dispatch
         self._clock = clock
@@ -70,7 +68,6 @@ class Reading:
         openid = str(address.value)
         if kind == "event":
             return await self._event(arrival, openid, data)
-        await self._windows.opened(arrival.address_id, "message")
         if address.gone_at is not None:
             await self._set_gone(address.id, None)
         token = await self._turns.of_address(Opening(Channel.WECHAT, address=openid))
@@ -151,7 +148,6 @@ class Reading:
 
     async def _follows(self, arrival: Arrival, openid: str, key: str) -> list[str]:
         await self._set_gone(arrival.address_id, None)
-        await self._windows.opened(arrival.address_id, "follow")
         token = await self._turns.of_address(self._at_station(openid, key.removeprefix("qrscene_")))
         return await self._say(arrival, token, "greeting_wechat")
 
@@ -163,12 +159,10 @@ class Reading:
         return []
 
     async def _scans(self, arrival: Arrival, openid: str, key: str) -> list[str]:
-        await self._windows.opened(arrival.address_id, "scan")
         token = await self._turns.of_address(self._at_station(openid, key))
         return await self._say(arrival, token, "scanned")
 
     async def _taps(self, arrival: Arrival, openid: str, key: str) -> list[str]:
-        await self._windows.opened(arrival.address_id, "tap")
         if key not in TAPS:
             return []
         token = await self._turns.of_address(Opening(Channel.WECHAT, address=openid))

@@ -1,8 +1,11 @@
 """What may still be sent to somebody: the platform's windows and counts, kept in the store for all processes."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
 from handoff.store.database import Store, rows_changed
@@ -15,6 +18,16 @@ RULES = {
     "tap": (timedelta(minutes=1), 3),
 }
 """How long what somebody did lets us write, and how many messages. A menu tap opens no 48 hours."""
+
+
+_EVENTS = {"subscribe": "follow", "subscribe_scan": "follow", "scan": "scan", "click": "tap"}
+
+
+def opened_by(message: Mapping[str, Any]) -> str | None:
+    """The kind of window that a message or event opens; None for an event that lets nothing be written."""
+    if str(message.get("MsgType", "")).lower() != "event":
+        return "message"
+    return _EVENTS.get(str(message.get("Event", "")).lower())
 
 
 class Closed(Exception):
@@ -32,15 +45,14 @@ class Windows:
         self._store = store
         self._clock = clock
 
-    async def opened(self, address_id: int, kind: str) -> None:
+    async def opened(self, session: AsyncSession, address_id: int, kind: str) -> None:
         """The person did something of this kind just now; the count begins anew."""
         lasts, allowed = RULES[kind]
         now = self._clock.now()
         fresh = {"opened_at": now, "closes_at": now + lasts, "allowed": allowed, "sent": 0}
-        async with self._store.write() as session:
-            standing = update(Window).where(Window.address_id == address_id, Window.kind == kind)
-            if not await rows_changed(session, standing.values(**fresh)):
-                session.add(Window(address_id=address_id, kind=kind, **fresh))
+        standing = update(Window).where(Window.address_id == address_id, Window.kind == kind)
+        if not await rows_changed(session, standing.values(**fresh)):
+            session.add(Window(address_id=address_id, kind=kind, **fresh))
 
     async def take(self, address_id: int, *, leave: int = 0) -> int:
         """Count one message; the window it is counted in. Raises Closed, also where fewer than `leave` would be left."""

@@ -16,7 +16,7 @@ from connectors.wechat import arrivals, inbox
 from handoff.model.words import Channel
 from handoff.service.addresses import newest_talk
 from handoff.service.hub import of_conversation
-from handoff.store.tables import Address, Arrival, Conversation, Turn, Village
+from handoff.store.tables import Address, Arrival, Conversation, Turn, Village, Window
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 STORES = ("sqlite",)
@@ -374,6 +374,22 @@ async def test_for_whom_nothing_can_be_stored_hears_whom_to_call(
         assert await newest_talk(session, Channel.WECHAT, openid) is None
 
 
+async def test_messages_are_counted_from_when_theirs_came_however_late_it_is_answered(wx: WeChat) -> None:
+    """Else the platform, which counts so, refuses what we think may be sent."""
+    await wx.far.says("o-counted", SALT)
+    wx.county.rasa.script["慢一点的"] = "hang"
+    wx.county.client.timeout_s = 5.0
+    talk = await talk_of(wx, "o-counted")
+    saying = asyncio.create_task(wx.far.says("o-counted", "慢一点的"))
+    await until(lambda: wx.county.rasa.times_asked("慢一点的"))
+    wx.county.clock.offset += timedelta(minutes=5)
+    wx.county.rasa.release.set()
+    await saying
+    (window,) = await wx.county.rows(Window, Window.address_id == talk.address_id)
+    (late,) = (await wx.county.rows(Arrival, Arrival.address_id == talk.address_id))[1:]
+    assert abs(window.opened_at - late.received_at) < timedelta(minutes=1)
+
+
 async def test_nothing_that_was_said_stays_in_the_inbox(wx: WeChat) -> None:
     await wx.far.says("o-inbox", SALT)
     assert all(one.message is None for one in await wx.county.rows(Arrival, Arrival.done_at.is_not(None)))
@@ -384,6 +400,7 @@ async def test_what_a_crash_left_is_taken_up(wx: WeChat) -> None:
         from handoff.service.addresses import address_of
 
         address = await address_of(session, Channel.WECHAT, "o-left", wx.county.clock.now())
+        await wx.inbox._arrivals._windows.opened(session, address.id, "message")
         session.add(
             Arrival(
                 channel=Channel.WECHAT, digest="left", address_id=address.id, received_at=wx.county.clock.now() - timedelta(seconds=9),

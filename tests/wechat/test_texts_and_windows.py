@@ -57,6 +57,11 @@ async def opened(county: County) -> tuple[Windows, int]:
         return Windows(county.domain.store, county.clock), address.id
 
 
+async def did(windows: Windows, address: int, kind: str) -> None:
+    async with windows._store.write() as session:
+        await windows.opened(session, address, kind)
+
+
 async def test_nothing_may_be_sent_to_who_has_done_nothing(opened: tuple[Windows, int]) -> None:
     windows, address = opened
     assert await code_of(windows.take(address)) == "window_closed"
@@ -66,9 +71,9 @@ async def test_five_messages_for_each_of_theirs_within_two_days(
     opened: tuple[Windows, int], county: County
 ) -> None:
     windows, address = opened
-    await windows.opened(address, "message")
+    await did(windows, address, "message")
     assert [await code_of(windows.take(address)) for _ in range(6)] == [None] * 5 + ["quota_used"]
-    await windows.opened(address, "message")
+    await did(windows, address, "message")
     assert await code_of(windows.take(address)) is None
     county.clock.offset += timedelta(hours=48, seconds=1)
     assert await code_of(windows.take(address)) == "window_closed"
@@ -79,9 +84,9 @@ async def test_three_messages_within_a_minute_of(
     kind: str, opened: tuple[Windows, int], county: County
 ) -> None:
     windows, address = opened
-    await windows.opened(address, kind)
+    await did(windows, address, kind)
     assert [await code_of(windows.take(address)) for _ in range(4)] == [None] * 3 + ["quota_used"]
-    await windows.opened(address, kind)
+    await did(windows, address, kind)
     county.clock.offset += timedelta(seconds=61)
     assert await code_of(windows.take(address)) == "window_closed"
 
@@ -90,8 +95,8 @@ async def test_the_minute_after_a_tap_is_used_before_the_two_days_after_a_messag
     opened: tuple[Windows, int], county: County
 ) -> None:
     windows, address = opened
-    await windows.opened(address, "message")
-    await windows.opened(address, "tap")
+    await did(windows, address, "message")
+    await did(windows, address, "tap")
     assert [await code_of(windows.take(address)) for _ in range(3)] == [None] * 3
     county.clock.offset += timedelta(seconds=61)
     assert [await code_of(windows.take(address)) for _ in range(6)] == [None] * 5 + ["quota_used"]
@@ -99,14 +104,14 @@ async def test_the_minute_after_a_tap_is_used_before_the_two_days_after_a_messag
 
 async def test_the_platform_is_believed_where_it_counts_more(opened: tuple[Windows, int]) -> None:
     windows, address = opened
-    await windows.opened(address, "message")
+    await did(windows, address, "message")
     await windows.used_up(address)
     assert await code_of(windows.take(address)) == "quota_used"
 
 
 async def test_what_was_not_sent_after_all_is_not_counted(opened: tuple[Windows, int]) -> None:
     windows, address = opened
-    await windows.opened(address, "follow")
+    await did(windows, address, "follow")
     for _ in range(5):
         await windows.give_back(await windows.take(address))
     assert await code_of(windows.take(address)) is None
