@@ -8,8 +8,10 @@ from sqlalchemy import CursorResult, Executable, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from handoff.model.errors import HandoffError
+from handoff.store.sqlite import near
 from handoff.store.tables import Turn
 
 
@@ -46,6 +48,13 @@ def _prepare_sqlite(engine: AsyncEngine, begin: str) -> None:
         connection.exec_driver_sql(begin)
 
 
+def _sqlite_engine(url: str, connections: int) -> AsyncEngine:
+    return create_async_engine(
+        _async_url(url), async_creator=lambda: near(make_url(url).database or ""),
+        poolclass=AsyncAdaptedQueuePool, pool_size=connections, max_overflow=0, pool_timeout=30, hide_parameters=True,
+    )  # fmt: skip
+
+
 class Store:
     """The one way to the database: `write()` and `read()` transactions."""
 
@@ -54,12 +63,7 @@ class Store:
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
         if self.is_sqlite:
             # A pool of one connection is the queue of writers: SQLite takes one at a time anyway.
-            self._writer = create_async_engine(
-                _async_url(url), pool_size=1, max_overflow=0, pool_timeout=30, hide_parameters=True
-            )
-            self._reader = create_async_engine(
-                _async_url(url), pool_size=4, max_overflow=0, pool_timeout=30, hide_parameters=True
-            )
+            self._writer, self._reader = _sqlite_engine(url, 1), _sqlite_engine(url, 4)
             _prepare_sqlite(self._writer, "BEGIN IMMEDIATE")
             _prepare_sqlite(self._reader, "BEGIN")
         else:

@@ -1,5 +1,7 @@
 """A full, read-only or absent store is told plainly, and nothing that was accepted is lost."""
 
+import asyncio
+import sqlite3
 from pathlib import Path
 
 import psycopg
@@ -102,3 +104,44 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
     (tmp_path / "xiangyin.db").write_bytes(b"this is a letter, not a database" * 200)
     with pytest.raises(StoreError):
         migrate(f"sqlite:///{tmp_path / 'xiangyin.db'}")
+
+
+async def test_many_statements_in_a_row_let_others_go_on(tmp_path: Path) -> None:
+    """SQLite works on the loop itself: a long list must not keep the sound of a call waiting."""
+    migrate(url := f"sqlite:///{tmp_path / 'xiangyin.db'}")
+    store, ticks, over = Store(url), 0, False
+
+    async def tick() -> None:
+        nonlocal ticks
+        while not over:
+            ticks += 1
+            await asyncio.sleep(0)
+
+    ticking = asyncio.create_task(tick())
+    async with store.read() as session:
+        for _ in range(2000):
+            await session.scalar(text("SELECT 1"))
+    over = True
+    await ticking
+    await store.close()
+    assert ticks > 20
+
+
+async def test_a_writer_that_waits_for_another_program_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    migrate(url := f"sqlite:///{tmp_path / 'xiangyin.db'}")
+    store = Store(url)
+    other = sqlite3.connect(tmp_path / "xiangyin.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    async def write() -> None:
+        async with store.write() as session:
+            await session.scalar(text("SELECT 1"))
+
+    writing = asyncio.create_task(write())
+    async with store.read() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+    assert not writing.done()
+    other.execute("ROLLBACK")
+    await writing
+    other.close()
+    await store.close()

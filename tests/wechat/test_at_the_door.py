@@ -1,6 +1,7 @@
 """What reaches /wechat from anybody: refused with 403 and not a word more, or answered; the log holds no content."""
 
 import hashlib
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -45,6 +46,15 @@ def sealed(wx: WeChat, plain: str, app_id: str = APP_ID, key: str = AES_KEY) -> 
     return query, body
 
 
+def unsealed(answer: str) -> str:
+    """As wechatpy, the independent reader, opens what came back."""
+    signature, stamp, nonce = (
+        re.search(f"<{name}>(?:<!\\[CDATA\\[)?([^\\]<]+)", answer)[1]  # type: ignore[index]
+        for name in ("MsgSignature", "TimeStamp", "Nonce")
+    )
+    return str(WeChatCrypto(TOKEN, AES_KEY, APP_ID).decrypt_message(answer, signature, stamp, nonce))
+
+
 async def knock(wx: WeChat, query: dict[str, str], body: bytes | AsyncIterator[bytes]) -> tuple[int, str]:
     """Status and text of the answer; what was logged meanwhile holds nothing of what was sent."""
     with structlog.testing.capture_logs() as logs:
@@ -83,9 +93,18 @@ async def test_a_replay_does_nothing_twice(wx: WeChat) -> None:
     assert len(await wx.county.turns((await talk_of(wx, OPENID)).token)) == 1
 
 
+@pytest.mark.parametrize("query", [{}, {"encrypt_type": "raw"}, {"encrypt_type": "AES"}])
+async def test_where_a_key_is_set_plain_words_are_refused(wx: WeChat, query: dict[str, str]) -> None:
+    assert await knock(wx, signed(wx, **query), text(number=99).encode()) == (403, "")
+
+
 @pytest.mark.parametrize("body", [BOMB, ENTITY], ids=["bomb", "entity"])
 @pytest.mark.parametrize("mode", ["plain", "safe"])
-async def test_bombs_and_entities_are_refused(wx: WeChat, body: str, mode: str) -> None:
+async def test_bombs_and_entities_are_refused(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch, body: str, mode: str
+) -> None:
+    if mode == "plain":
+        monkeypatch.setattr(wx.inbox._envelope, "_crypto", None)
     query, sent = sealed(wx, body) if mode == "safe" else (signed(wx), body)
     assert await knock(wx, query, sent.encode()) == (403, "")
 
@@ -103,10 +122,9 @@ async def test_a_wrong_app_id_or_key_is_refused(wx: WeChat) -> None:
 
 
 async def test_a_kind_that_nobody_knows_is_answered(wx: WeChat) -> None:
-    status, answer = await knock(
-        wx, signed(wx), text(number=88, kind="hologram", openid="o-hologram").encode()
-    )
-    assert status == 200 and "看不懂" in answer
+    query, body = sealed(wx, text(number=88, kind="hologram", openid="o-hologram"))
+    status, answer = await knock(wx, query, body.encode())
+    assert status == 200 and "看不懂" in unsealed(answer)
 
 
 async def test_a_visitor_with_a_browser_sees_nothing(wx: WeChat) -> None:

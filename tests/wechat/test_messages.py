@@ -346,7 +346,9 @@ async def read_only(wx: WeChat) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await store._writer.dispose()
+        raw = await store._writer.raw_connection()  # in which no transaction is begun: none can be
+        await raw.driver_connection.execute("PRAGMA query_only = OFF")
+        raw.close()
 
 
 async def test_what_can_be_stored_by_the_platforms_repeat_is_not_lost(hasty: WeChat) -> None:
