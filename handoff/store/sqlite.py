@@ -8,8 +8,8 @@ from typing import Any
 
 import aiosqlite
 
-_MAY_WAIT = ("BEGIN IMMEDIATE",)
-"""Statements that wait for another writer."""
+_MAY_WAIT = ("BEGIN IMMEDIATE", "PRAGMA")
+"""Statements that wait for another writer, the change to a log that is written ahead among them."""
 _GIVES_WAY_S = 0.004
 _FETCHED_AT_ONCE = 64
 

@@ -130,6 +130,9 @@ async def test_many_statements_in_a_row_let_others_go_on(tmp_path: Path) -> None
 async def test_a_writer_that_waits_for_another_program_keeps_nobody_else_waiting(tmp_path: Path) -> None:
     migrate(url := f"sqlite:///{tmp_path / 'xiangyin.db'}")
     store = Store(url)
+    for opened in (store.read(), store.write()):
+        async with opened:
+            pass
     other = sqlite3.connect(tmp_path / "xiangyin.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
