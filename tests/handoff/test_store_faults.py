@@ -131,8 +131,8 @@ async def test_a_writer_that_waits_for_another_program_keeps_nobody_else_waiting
     migrate(url := f"sqlite:///{tmp_path / 'xiangyin.db'}")
     store = Store(url)
     for opened in (store.read(), store.write()):
-        async with opened:
-            pass
+        async with opened as session:
+            await session.scalar(text("SELECT 1"))
     other = sqlite3.connect(tmp_path / "xiangyin.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
 
