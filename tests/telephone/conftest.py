@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,16 @@ async def shared_exchange(
             yield exchange
         finally:
             await store.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a failed test leaves behind includes what the service logged, which holds nothing that was said."""
+    report = yield
+    if report.when == "call" and report.failed and "exchange" in getattr(item, "funcargs", {}):
+        lines = item.funcargs["exchange"].trial.printed[-40:]  # type: ignore[attr-defined]
+        report.sections.append(("the service's log", "\n".join(line[:300] for line in lines)))
+    return report
 
 
 @pytest_asyncio.fixture(loop_scope="session")
