@@ -19,6 +19,23 @@ _LOST_S = 5.0
 _BYTES = 2
 
 
+async def dialled(runtime: Any, agent: Any, uri: str) -> Any:
+    """A call on its way to `uri`; raises what the stack raises.
+
+    A far end that answers at once is reported before the stack has handed us the call, which then waits for ever for what
+    it has missed: it is told again.
+    """
+    reported: list[Any] = []
+    runtime.subscribe(reported.append)
+    try:
+        call = await agent.dial(uri)
+    finally:
+        runtime.unsubscribe(reported.append)
+    for event in reported:
+        call._on_stack_event(event)  # takes those of its own only
+    return call
+
+
 class SipLine:
     """The sound of one call, both ways."""
 

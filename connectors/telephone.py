@@ -14,7 +14,7 @@ import structlog
 from connectors.errors import ConnectorError
 from connectors.put_through import Bridge, Dial
 from connectors.root import Service
-from connectors.sip_line import SipLine
+from connectors.sip_line import SipLine, dialled
 from handoff.model.errors import HandoffError
 from handoff.model.hotlines import LAST_HELP
 from handoff.model.nouns import SILENCE, Opening, ReplyView, Utterance
@@ -134,7 +134,8 @@ class Telephone:
 
     async def _dial(self, number: str) -> Any:
         settings = self._settings
-        return await self._agent.dial(settings.sip_dial.format(number=number, domain=settings.sip_domain))
+        uri = settings.sip_dial.format(number=number, domain=settings.sip_domain)
+        return await dialled(self._runtime, self._agent, uri)
 
     async def _serve(self, call: Any) -> None:
         try:

@@ -29,6 +29,8 @@ from typing import Any
 import baresip
 import numpy as np
 
+from connectors.sip_line import dialled
+
 LOUD = 0.003
 RATE = 8000
 GAP_S = 0.25
@@ -197,7 +199,9 @@ async def main() -> None:
         runtime, baresip.Account(number, "127.0.0.1", "", reg_interval=0, audio_codecs=("pcma",))
     )
     call = (
-        await rung(agent, how == "--refuses") if how else await agent.dial(f"sip:xiangyin@127.0.0.1:{port}")
+        await rung(agent, how == "--refuses")
+        if how
+        else await dialled(runtime, agent, f"sip:xiangyin@127.0.0.1:{port}")
     )
     try:
         await call.wait_established()

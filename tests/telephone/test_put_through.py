@@ -1,8 +1,11 @@
 """Who asks for a person on the telephone is put through to a worker, who hears first whose call it is; else called back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import baresip
 import pytest
 import pytest_asyncio
 from conftest import Exchange
@@ -10,7 +13,8 @@ from county import until
 from mouths import like
 from strict_double import answer, effect
 
-from connectors.bench.phone import answering
+from connectors.bench.phone import answering, free_port
+from connectors.sip_line import dialled
 from handoff.model.clock import Clock
 from handoff.service.workers import Workers
 from handoff.store.tables import Case, CaseEvent, Conversation, Task, Turn
@@ -131,3 +135,23 @@ async def test_without_a_number_of_anybody_the_matter_is_promised_as_ever(exchan
         await exchange.hears(caller, "好，我给您找人。两个工作日里会有人找您。")
         await caller.hang_up()
     assert "put_through" not in await _events(exchange) and "not_put_through" not in await _events(exchange)
+
+
+async def test_a_worker_who_answers_before_we_have_the_call_is_not_lost(tmp_path: Path) -> None:
+    """A telephone system may take a call at once; a loop that is busy just then must not wait for it in vain."""
+    port = free_port()
+    runtime = baresip.Runtime()
+    await runtime.start(baresip.Config(net_interface="127.0.0.1", native_log_level="error"))
+    try:
+        account = baresip.Account("xiangyin", "127.0.0.1", "", reg_interval=0, audio_codecs=("pcma",))
+        agent = await baresip.UserAgent.create(runtime, account)
+        async with answering(port, tmp_path, WORKER) as worker:
+            dialling = asyncio.create_task(dialled(runtime, agent, f"sip:{WORKER}@127.0.0.1:{port}"))
+            await asyncio.sleep(0)
+            time.sleep(2.0)  # noqa: ASYNC251  # all that the far end does is reported to a loop that is held up
+            call = await dialling
+            await call.wait_established(10)
+            await worker.rung()
+            await call.hangup()
+    finally:
+        await runtime.close()
