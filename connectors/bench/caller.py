@@ -1,9 +1,9 @@
 """Somebody who calls: a SIP user agent in a process of its own, driven by `phone`; for benches and tests.
 
-    caller.py PORT [NUMBER]        calls the service
-    caller.py PORT NUMBER --answers | --refuses     is called: takes the call at this port, or refuses it
+    python -m connectors.bench.caller PORT [NUMBER]                     calls the service
+    python -m connectors.bench.caller PORT NUMBER --answers | --refuses is called: takes the call at this port, or not
 
-                                   reads one JSON command a line, prints one JSON object for each that is done
+It reads one JSON command a line, and prints one JSON object for each that is done:
 
     ["say", file.wav]              an 8 kHz file, in real time; done when its last sample is on the wire
     ["begin", file.wav]            the same, but does not wait: for speaking while listening

@@ -13,7 +13,7 @@ from typing import Any
 
 from connectors.errors import ConnectorError
 
-CALLER = Path(__file__).with_name("caller.py")
+CALLER = "connectors.bench.caller"
 
 
 def free_port() -> int:
@@ -97,7 +97,7 @@ class Phone:
 async def call(port: int, folder: Path, number: str = "13812345678") -> AsyncIterator[Phone]:
     """Dial; the call is over at the end."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(CALLER), str(port), number, env=dict(os.environ),
+        sys.executable, "-m", CALLER, str(port), number, env=dict(os.environ),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -120,7 +120,7 @@ async def call(port: int, folder: Path, number: str = "13812345678") -> AsyncIte
 async def answering(port: int, folder: Path, number: str, *, refuses: bool = False) -> AsyncIterator[Phone]:
     """A telephone that waits to be called at this port; `Phone.rung` returns once it talks."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, str(CALLER), str(port), number, "--refuses" if refuses else "--answers", env=dict(os.environ),
+        sys.executable, "-m", CALLER, str(port), number, "--refuses" if refuses else "--answers", env=dict(os.environ),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
