@@ -14,6 +14,7 @@ from connectors.wechat.envelope import MAX_BODY, Envelope, Opened, Refused, mess
 from connectors.wechat.reading import Reading
 from connectors.wechat.stalls import Stalls
 from connectors.wechat.way import Part, WeChatWay
+from connectors.wechat.windows import opened_by
 from handoff.model.clock import Clock
 from handoff.service.dispatch import Dispatch
 from handoff.store.database import Store, StoreError
@@ -119,8 +120,10 @@ class Inbox:
             arrival, new = await self._recorded(request)
         except StoreError as error:
             log.error("wechat.not_stored", code=error.code)
-            words = self._reading.unkept_words(dict(opened.message._data))
-            return self._passive(request, words)
+            sent = dict(opened.message._data)
+            if opened_by(sent) is None:  # nobody has said or done anything
+                return web.Response(status=503)
+            return self._passive(request, self._reading.unkept_words(sent))
         if new or arrival.done_at is None:
             replies = await self._wait_for(arrival, request)
         else:

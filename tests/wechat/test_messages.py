@@ -13,6 +13,7 @@ from sqlalchemy import text as sql
 from wechat_helpers import WeChat
 
 from connectors.wechat import arrivals, inbox
+from connectors.wechat.double.people import Reached
 from handoff.model.words import Channel
 from handoff.service.addresses import newest_talk
 from handoff.service.hub import of_conversation
@@ -27,6 +28,11 @@ async def talk_of(wx: WeChat, openid: str) -> Conversation:
         found = await newest_talk(session, Channel.WECHAT, openid)
     assert found is not None
     return found
+
+
+def texts(wx: WeChat, openid: str) -> list[Reached]:
+    """What they can read; a welcome is spoken, too, whenever the voice is ready."""
+    return [one for one in wx.far.villager(openid).reached if one.kind == "text"]
 
 
 @pytest.mark.parametrize("mode", ["safe", "compatible", "plain"])
@@ -198,7 +204,7 @@ async def test_any_text_is_answered(wx: WeChat, text: str) -> None:
 
 async def test_who_follows_is_welcomed_and_told_what_happens_to_their_words(wx: WeChat) -> None:
     await wx.far.follows("o-new")
-    (answer,) = wx.far.villager("o-new").reached
+    (answer,) = texts(wx, "o-new")
     assert "乡音" in answer.text and "社工" in answer.text
 
 
@@ -218,13 +224,13 @@ async def test_a_stations_code_tells_the_village(wx: WeChat, how: str) -> None:
     talk = await talk_of(wx, openid)
     (village,) = await wx.county.rows(Village, Village.id == talk.village_id)
     assert village.name == VILLAGE
-    assert len(wx.far.villager(openid).reached) == 1
+    assert len(texts(wx, openid)) == 1
 
 
 async def test_a_code_of_no_station_is_a_follow_like_any_other(wx: WeChat) -> None:
     await wx.far.follows("o-nowhere", "nowhere")
     assert (await talk_of(wx, "o-nowhere")).village_id is None
-    assert len(wx.far.villager("o-nowhere").reached) == 1
+    assert len(texts(wx, "o-nowhere")) == 1
 
 
 @pytest.mark.parametrize(("key", "text"), [("human", "找人"), ("status", "我的事办得怎么样了")])
@@ -288,7 +294,7 @@ async def test_who_comes_back_is_written_to_again(wx: WeChat) -> None:
     await wx.far.unfollows("o-back")
     await wx.far.follows("o-back")
     await until(lambda: _not_gone(wx, "o-back"))
-    assert wx.far.villager("o-back").reached[-1].how == "passive"
+    assert texts(wx, "o-back")[-1].how == "passive"
 
 
 async def test_after_two_days_of_silence_another_way_is_taken_without_asking_the_platform(wx: WeChat) -> None:
@@ -374,6 +380,15 @@ async def test_for_whom_nothing_can_be_stored_hears_whom_to_call(
     assert (answer.how, answer.kind) == ("passive", "text") and told in answer.text
     async with hasty.county.domain.store.read() as session:
         assert await newest_talk(session, Channel.WECHAT, openid) is None
+
+
+async def test_an_event_of_the_platforms_own_that_cannot_be_stored_says_nothing_to_anybody(
+    hasty: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox, "_LAST_TRY", timedelta(seconds=1))
+    async with read_only(hasty):
+        await hasty.far.event("o-of-its-own", "TEMPLATESENDJOBFINISH")
+    assert "没记下来" not in "".join(one.text for one in hasty.far.villager("o-of-its-own").reached)
 
 
 async def test_messages_are_counted_from_when_theirs_came_however_late_it_is_answered(wx: WeChat) -> None:
