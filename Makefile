@@ -52,7 +52,7 @@ run: setup ## set up what is missing and start everything; Ctrl-C stops it
 demo: setup ## the whole story through the real processes, in half a minute
 	@exec .venv/bin/xiangyin demo
 
-check: .venv/.dev ## style, types, imports and the fast tests: under two minutes
+check: .venv/.dev ## style, types, imports and the fast tests (six minutes on two cores)
 	@.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
