@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 # Names of the field, so that the recogniser expects them.
 DOMAIN_WORDS = "医保，低保，养老金，社工，村医，降压药，农药，报销，慢病卡，老伴，孙娃"
-_NICE = 15
+_EARS_NICE, _MOUTH_NICE = 5, 15
+"""Words that came in, perhaps of danger, are read before anything is said, whatever else the machine does."""
 KEPT_SOUNDS = 64
 """So many sentences stay in memory for 再说一遍; what was said to a person is never written to disk."""
 
@@ -38,8 +39,8 @@ class Voices:
         self._settings = settings
         self.models = ModelStore(settings.models, hub_mirror=settings.hub_mirror or None)
         # Hearing must not wait behind speaking: while an answer is spoken the next words may come in.
-        self._ears = ThreadPoolExecutor(1, "ears", _behind_the_loop)
-        self._mouth = ThreadPoolExecutor(1, "mouth", _behind_the_loop)
+        self._ears = ThreadPoolExecutor(1, "ears", _behind_the_loop, (_EARS_NICE,))
+        self._mouth = ThreadPoolExecutor(1, "mouth", _behind_the_loop, (_MOUTH_NICE,))
         self._recogniser: asyncio.Future[Recogniser] | None = None
         self._speaker: asyncio.Future[Speaker] | None = None
         self._preparing: asyncio.Future[None] | None = None
@@ -153,7 +154,7 @@ class Voices:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
 
 
-def _behind_the_loop() -> None:
+def _behind_the_loop(niceness: int) -> None:
     """This thread, and those that its models start, let the loop go first: it keeps time for everybody.
 
     Else one who is answered by voice keeps all others waiting: rendering takes every core there is.
@@ -162,7 +163,7 @@ def _behind_the_loop() -> None:
         OSError, AttributeError
     ):  # a sandbox may forbid it, and on other systems it would be the whole process
         if sys.platform == "linux":
-            os.nice(_NICE)
+            os.nice(niceness)
 
 
 def _mention(loading: "asyncio.Future[Any]") -> None:

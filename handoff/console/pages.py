@@ -130,8 +130,9 @@ class Console:
         if fragment == "alarm":
             return await self._page("_alarm.html", who, {})
         rows = [_row(row, who) for row in await self._queue.rows(which, who.worker_id)]
-        return await self._page(
-            "_queue.html" if fragment else "queue.html", who, {"cases": rows, "filter": which}
+        shown = {"cases": rows, "filter": which}
+        return (
+            self._part("_queue.html", who, shown) if fragment else await self._page("queue.html", who, shown)
         )
 
     async def _case_page(self, request: web.Request, error: str | None = None) -> web.Response:
@@ -143,8 +144,10 @@ class Console:
         except HandoffError as missing:
             return self._error("没有找到", missing.message, 404, who)
         fragment = request.query.get("fragment", "")
-        template = f"_{fragment}.html" if fragment in ("conversation", "events", "head") else "case.html"
-        return await self._page(template, who, _case(view, who, error), status=409 if error else 200)
+        shown = _case(view, who, error)
+        if fragment in ("conversation", "events", "head"):
+            return self._part(f"_{fragment}.html", who, shown)
+        return await self._page("case.html", who, shown, status=409 if error else 200)
 
     async def _card_page(self, request: web.Request) -> web.Response:
         """The station card, to be printed."""
@@ -239,11 +242,14 @@ class Console:
     async def _page(
         self, template: str, who: SignedIn, context: dict[str, Any], status: int = 200
     ) -> web.Response:
-        """A page, or a part of one, for whom is signed in: with the alarm, which volunteers can't silence."""
+        """A page, or its alarm, for whom is signed in; the alarm is the workers'."""
         standing = await self._queue.standing()
         if who.role != "worker":
             standing = replace(standing, unheard=[])
-        return self._show(template, {"worker": who, "csrf": who.csrf, "standing": standing} | context, status)
+        return self._part(template, who, {"standing": standing} | context, status)
+
+    def _part(self, template: str, who: SignedIn, context: dict[str, Any], status: int = 200) -> web.Response:
+        return self._show(template, {"worker": who, "csrf": who.csrf} | context, status)
 
     def _show(self, template: str, context: dict[str, Any], status: int = 200) -> web.Response:
         html = self._templates.get_template(template).render(context)

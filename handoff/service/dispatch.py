@@ -254,15 +254,27 @@ class Dispatch:
 
     async def hint_failed(self, address_id: int) -> None:
         """Somebody has not been told after all that words wait for them: a person must not wait until the next day."""
+        if not await self._hurry(address_id):
+            # The platform may say so before what it took is on record here; what else they say does not wait for that.
+            self.own(asyncio.create_task(self._hurry_once_on_record(address_id)))
+
+    async def _hurry_once_on_record(self, address_id: int) -> None:
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_HINT_ON_RECORD_S):
+                    while await self._under_way(address_id):  # noqa: ASYNC110  # of any process
+                        await asyncio.sleep(FLUSH_S)
+            await self._hurry(address_id)
+        except HandoffError as error:  # the task for a person stands, for the next day
+            log.error("dispatch.postponed", error=error.code)
+
+    async def _hurry(self, address_id: int) -> bool:
+        """Whether there was anything to hurry."""
         changes = Changes()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_HINT_ON_RECORD_S):
-                # The platform may say so before what it took is on record here.
-                while await self._under_way(address_id):  # noqa: ASYNC110  # of any process
-                    await asyncio.sleep(FLUSH_S)
         async with self._store.write() as session:
-            await hurry(session, self._desk, address_id, changes)
+            found = await hurry(session, self._desk, address_id, changes)
         await self.announce(changes)
+        return found
 
     async def _under_way(self, address_id: int) -> bool:
         pending = select(Notice.id).join(Reply, Reply.id == Notice.reply_id)

@@ -42,8 +42,11 @@ async def take_another_way(
         changes.case(case, new=True)
 
 
-async def hurry(session: AsyncSession, desk: Desk, address_id: int, changes: Changes) -> None:
-    """What could wait because somebody had been told that words are waiting can't: they have not been told."""
+async def hurry(session: AsyncSession, desk: Desk, address_id: int, changes: Changes) -> bool:
+    """What could wait because somebody had been told that words are waiting can't: they have not been told.
+
+    Whether there was anything of that.
+    """
     soon = desk.clock.now() + _SOON
     late = (
         select(Task, Case)
@@ -52,10 +55,12 @@ async def hurry(session: AsyncSession, desk: Desk, address_id: int, changes: Cha
     )
     late = late.where(Conversation.address_id == address_id, Task.asked_by == "unreached")
     late = late.where(Task.done_at.is_(None), Task.due_at > soon)
-    for task, case in [*await session.execute(late)]:
+    found = [*await session.execute(late)]
+    for task, case in found:
         task.due_at = soon
         desk.record(session, case, "unreached", content={"code": "not_hinted", "instead": task.kind})
         changes.case(case, new=True)
+    return bool(found)
 
 
 async def _newest(session: AsyncSession, talk: Conversation, reply: Reply) -> list[Case]:

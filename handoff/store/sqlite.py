@@ -44,8 +44,6 @@ async def _give_way() -> None:
 
 def near(path: str) -> NearConnection:
     """A connection to the file that SQLAlchemy opens by awaiting it; used by one task at a time."""
-    connection = NearConnection(
-        lambda: sqlite3.connect(path, check_same_thread=False, timeout=15.0), _FETCHED_AT_ONCE
-    )
+    connection = NearConnection(lambda: sqlite3.connect(path, check_same_thread=False), _FETCHED_AT_ONCE)
     connection._thread.daemon = True
     return connection

@@ -20,6 +20,8 @@ STARTS_WITHIN_S = 60.0
 WITHIN_S = 60.0
 """So long a page may take for anything at all; far more than it needs, so that a slow machine fails nothing."""
 
+_PRESSES = 3
+
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
     "--no-default-browser-check", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
@@ -139,7 +141,7 @@ class Tab:
     async def click(self, selector: str) -> None:
         """Press and let go; as a hand does, again where the page moved under it at the last moment."""
         at = json.dumps(selector)
-        while True:
+        for _ in range(_PRESSES):
             await self.js(
                 "window.pressedOn = null;"
                 "addEventListener('pointerdown', (e) => { window.pressedOn = e.target; }, { once: true, capture: true })"
@@ -151,11 +153,12 @@ class Tab:
                 )
                 == "hit"
             ):
-                break
+                await self.mouse("mouseReleased", selector)
+                return
             await self.call(
                 "Input.dispatchMouseEvent", type="mouseReleased", x=0, y=0, button="left", clickCount=1
             )
-        await self.mouse("mouseReleased", selector)
+        raise BrowserError(f"something else lies where {selector} is")
 
     async def write(self, selector: str, text: str) -> None:
         """Click into the field and type."""

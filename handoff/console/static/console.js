@@ -2,7 +2,6 @@
 
 const $ = (id) => document.getElementById(id);
 const page = document.body.dataset;
-const csrf = document.querySelector('meta[name="csrf"]')?.content;
 
 function remembered(store, key, value) {
   try {
@@ -50,7 +49,7 @@ function swap(region, html) {
   const kept = region.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
   const atEnd = region.scrollHeight - region.scrollTop - region.clientHeight < 60;
   region.innerHTML = html;
-  if (region.id === "alarm") heed();
+  if (region.id === "alarm") region.hidden = !unheard(region).length;
   if (kept) region.querySelector(`[data-keep="${CSS.escape(kept)}"]`)?.focus({ preventScroll: true });
   if (atEnd && region.id === "conversation") region.scrollTop = region.scrollHeight;
 }
@@ -77,12 +76,14 @@ async function fragment(url) {
 async function renewRegion(region, url) {
   const html = await fragment(url);
   if (html !== null && region) swap(region, html);
+  return html;
 }
 
 /** On every page: the emergencies nobody has heard yet, and how many cases are open. */
-function renewQueue() {
+async function renewQueue() {
   if (page.page === "queue") renewRegion($("queue"), `/console/queue?filter=${page.filter}&fragment=1`);
-  renewRegion($("alarm"), "/console/queue?fragment=alarm");
+  const html = await renewRegion($("alarm"), "/console/queue?fragment=alarm");
+  if (html !== null) heed(new DOMParser().parseFromString(html, "text/html"));
 }
 
 function renewCase() {
@@ -154,25 +155,24 @@ let blinking = 0;
 const ownTitle = document.title;
 const muted = () => remembered(localStorage, "console-muted") === "1";
 
-const unheard = () => [...$("alarm").querySelectorAll("[data-case]")].map((one) => one.dataset);
+const unheard = (markup) => [...markup.querySelectorAll("[data-case]")].map((one) => one.dataset);
 
-/** Shows the alarm, rings and blinks while there is an emergency that nobody has heard. */
-function heed() {
-  const { count } = $("alarm").querySelector("[data-count]").dataset;
+/** Rings and blinks while there is an emergency that nobody has heard; at once, though its drawing may have to wait. */
+function heed(markup) {
+  const { count } = markup.querySelector("[data-count]").dataset;
   $("queue-count").textContent = count;
   $("queue-count").hidden = count === "0";
-  $("alarm").hidden = !unheard().length;
   clearInterval(ringing);
   clearInterval(blinking);
   document.title = ownTitle;
-  if ($("alarm").hidden) return;
+  const [first] = unheard(markup);
+  if (!first) return;
   ring();
   ringing = setInterval(ring, RING_MS);
-  blinkTitle();
+  blinkTitle(first);
 }
 
-function blinkTitle() {
-  const [first] = unheard();
+function blinkTitle(first) {
   const alarmed = `【紧急】${first.number} ${first.village}`;
   document.title = alarmed;
   if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
@@ -332,7 +332,7 @@ function begin() {
     stayAtEnd($("conversation"));
     watchDelivery();
   }
-  heed();
+  heed($("alarm"));
   follow();
 }
 
