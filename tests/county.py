@@ -38,7 +38,7 @@ Row = TypeVar("Row")
 _ids = itertools.count(1)
 
 
-async def until(holds: Callable[[], Any], *, within: float = 8.0) -> Any:
+async def until(holds: Callable[[], Any], *, within: float = 45.0) -> Any:
     """The first true value of `holds` (plain or async); fails loudly when the time is over."""
     loop = asyncio.get_running_loop()
     end = loop.time() + within
@@ -209,7 +209,7 @@ class Answer:
     @property
     def csrf(self) -> str:
         """The token of the page's forms."""
-        found = re.search(r'name="csrf" (?:content|value)="([^"]+)"', self.text)
+        found = re.search(r'name="csrf" value="([^"]+)"', self.text)
         return unescape(found[1]) if found else ""
 
 

@@ -107,7 +107,7 @@ class _People:
 
     async def _csrf(self, browser: aiohttp.ClientSession, path: str) -> str:
         async with browser.get(self.one.base + path) as response:
-            found = re.search(r'name="csrf" (?:value|content)="([^"]+)"', await response.text())
+            found = re.search(r'name="csrf" value="([^"]+)"', await response.text())
         return found[1] if found else ""
 
     async def _listen(

@@ -149,7 +149,7 @@ class _Story:
         form["password"] = await self._password()
         async with self._http.post("/console/sign-in", data=form) as response:
             page = await response.text()
-        self._csrf = _one(r'<meta name="csrf" content="([^"]+)"', page)
+        self._csrf = _one(r'name="csrf" value="([^"]+)"', page)
         self._follow("/console/events", self._changes, "changed")
         self.tell("社工", "小林用第一次启动时印出的密码登录了工作台")
 

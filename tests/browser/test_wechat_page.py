@@ -92,7 +92,7 @@ async def test_from_the_menu_spoken_answered_and_the_same_matter_in_chat(
     number = await visit.tab.text("#number")
     assert len(number) == 4
     await phones.far.says("o-browser-1", "我的事办得怎么样了")
-    await phones.far.until(lambda: any(number in text for text in phones.told("o-browser-1")), within_s=30)
+    await phones.far.until(lambda: any(number in text for text in phones.told("o-browser-1")))
     again = await phones.opens("o-browser-1")
     await again.tab.until_text("#matter", number)
     assert await again.size_of("#matter") >= 20

@@ -45,7 +45,7 @@ async def test_everything_accepted_is_finished_after_a_restart(
             await one.start()
             store = open_store(settings_for(one.folder, url))
             try:
-                await until(lambda: _all_finished(store), within=30)
+                await until(lambda: _all_finished(store))
                 await _nothing_twice(store)
             finally:
                 await store.close()

@@ -2,14 +2,12 @@
 
 import json
 from collections.abc import AsyncIterator, Callable
-from functools import partial
 
 import pytest
 import pytest_asyncio
 from cast import BEATEN, CHEST, LIN, SALT, VILLAGE, ZHOU, Account
-from county import County, Pages, pages, settings_for
+from county import County, Pages, pages, settings_for, until
 from county import county as county_on
-from county import until as until_soon
 from far_wecom import SETTINGS, FarWecom, far_wecom
 from sqlalchemy import update
 from strict_double import answer, effect
@@ -24,7 +22,6 @@ from handoff.store.tables import Case, Conversation, Notice, Timer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 FILE = {"scope": "module", "loop_scope": "session"}
-until = partial(until_soon, within=30.0)  # a clock, the engine and a far end lie between
 WECOM = {LIN: "LinXiao", ZHOU: "zhou.de"}
 SAD = "我一个人在家心里难过"
 """Attention."""

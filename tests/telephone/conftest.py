@@ -68,7 +68,7 @@ class Exchange:
 
     async def ended(self, calls: int) -> dict[str, Any]:
         """The log line of the end of the so-manieth call."""
-        await until(lambda: len(self.actions("telephone.ended")) >= calls, within=45)
+        await until(lambda: len(self.actions("telephone.ended")) >= calls)
         return self.actions("telephone.ended")[calls - 1]
 
 

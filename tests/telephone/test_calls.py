@@ -12,6 +12,7 @@ from strict_double import answer, effect
 
 from connectors.errors import ConnectorError
 from handoff.store.tables import Address, Case, CaseEvent, Conversation, Notice, Reply, Task, Turn
+from voice.heard_text import words_only
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
@@ -111,7 +112,7 @@ async def test_a_line_that_dies_in_mid_sentence_loses_nothing(exchange: Exchange
         # The words stop in the middle, and so does everything else: no goodbye, no packet.
         await phone.say(exchange.mouths.wav("我家的屋顶漏雨漏了好几天了，想请人来看一看。", seconds=3.0))
         await phone.vanish()
-    await until(lambda: turns(exchange, "我家的屋顶漏雨漏了"), within=45)
+    await until(lambda: turns(exchange, "我家的屋顶漏雨漏了"))
     newest = max(talk.id for talk in await exchange.rows(Conversation))
 
     async def planned() -> list[Task]:
@@ -119,7 +120,7 @@ async def test_a_line_that_dies_in_mid_sentence_loses_nothing(exchange: Exchange
             mine = select(Task).join(Case, Case.id == Task.case_id)
             return [*await session.scalars(mine.where(Case.conversation_id == newest, Task.kind == "call"))]
 
-    assert await until(planned, within=45)
+    assert await until(planned)
     (case,) = await exchange.rows(Case, Case.conversation_id == newest)
     assert "broke_off" in [
         event.kind for event in await exchange.rows(CaseEvent, CaseEvent.case_id == case.id)
@@ -163,7 +164,7 @@ async def test_what_was_heard_is_delivered_once(exchange: Exchange) -> None:
         heard = await exchange.hears(phone, LONG)
         heard += exchange.mouths.words((await phone.hear(most_s=7))[0])
         await phone.hang_up()
-    assert heard.count("先把话") == 1
+    assert len(heard) < 1.5 * len(words_only(LONG)), "it was said twice"
     newest = max(talk.id for talk in await exchange.rows(Conversation))
     replies = [reply.id for reply in await exchange.rows(Reply, Reply.conversation_id == newest)]
 

@@ -68,7 +68,7 @@ async def test_the_worker_takes_the_call_with_a_key_and_both_hear_each_other(
         await worker.key("1")
         heard = await asyncio.to_thread(exchange.mouths.words, first)
         assert like(heard, "乡音转来的电话。按一接过来，按二现在不方便。") > 0.5
-        await until(lambda: _has(exchange, "put_through"), within=30)
+        await until(lambda: _has(exchange, "put_through"))
         turns = len(await exchange.rows(Turn))
         await worker.begin(exchange.mouths.wav("王嬢嬢，我是社工小林，您慢慢说。"))
         await exchange.hears(caller, "我是社工小林，您慢慢说。")

@@ -319,7 +319,7 @@ async def test_five_messages_and_then_another_way(wx: WeChat) -> None:
         await wx.county.domain.casework.reply(case_id, wx.county.id_of(LIN), f"第{n}句。")
         if n < 4:  # what waits behind another goes along with it
             await until(lambda before=before: _sends(wx) > before)
-    await until(lambda: _unreached(wx, case_id), within=20)
+    await until(lambda: _unreached(wx, case_id))
     assert [one.text for one in wx.far.villager("o-five").reached][2:] == [f"第{n}句。" for n in range(4)]
 
 

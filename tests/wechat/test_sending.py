@@ -59,7 +59,7 @@ async def test_after_a_fault_only_the_rest_of_a_long_text_is_sent(wx: WeChat) ->
     case = await case_of(wx, "o-rest")
     wx.far.rules.next["message/custom/send"] = ["ok", "500"]
     reply = await say(wx, case, LONG[:1900])
-    await until(lambda: ended(wx, reply), within=20)
+    await until(lambda: ended(wx, reply))
     assert "".join(one.text for one in wx.far.villager("o-rest").reached[2:]) == LONG[:1900]
 
 
@@ -97,7 +97,7 @@ async def test_a_token_that_is_not_to_be_had_now_is_asked_for_again(wx: WeChat, 
     wx.far.api.tokens.invalidate()
     wx.far.rules.next["token"] = [code]
     reply = await say(wx, case, "在家吗？")
-    await until(lambda: ended(wx, reply), within=20)
+    await until(lambda: ended(wx, reply))
     assert wx.far.villager(f"o-token-later-{code}").reached[-1].text == "在家吗？"
     assert [state for _, state, _ in await attempts(wx, reply)] == ["retried", "delivered"]
 
@@ -108,7 +108,7 @@ async def test_a_token_that_only_force_replaces_is_forced_once(wx: WeChat) -> No
     wx.far.rules.next["message/custom/send"] = [40001]
     stale = str(wx.far.api.tokens.stable(force=False)["access_token"])
     reply = await say(wx, case, "在家吗？")
-    await until(lambda: ended(wx, reply), within=20)
+    await until(lambda: ended(wx, reply))
     assert await attempts(wx, reply) == [(1, "delivered", None)]
     assert str(wx.far.api.tokens.stable(force=False)["access_token"]) != stale
 
@@ -237,7 +237,7 @@ async def test_what_was_said_first_arrives_first_even_through_faults(wx: WeChat)
     wx.far.rules.next["message/custom/send"] = ["500", "500"]
     replies = [await say(wx, case, f"第{n}句。") for n in range(3)]
     for reply in replies:
-        await until(lambda reply=reply: ended(wx, reply), within=20)
+        await until(lambda reply=reply: ended(wx, reply))
     assert [one.text for one in wx.far.villager("o-in-order").reached[2:]] == ["第0句。\n第1句。\n第2句。"]
 
 
@@ -249,7 +249,7 @@ async def test_what_waits_behind_another_goes_along_as_far_as_one_message_holds_
     spoken = ["甲" * 400 + "。", "乙" * 200 + "。", "丙" * 200 + "。", "丁。"]
     replies = [await say(wx, case, words) for words in spoken]
     for reply in replies:
-        await until(lambda reply=reply: ended(wx, reply), within=20)
+        await until(lambda reply=reply: ended(wx, reply))
     arrived = [one.text for one in wx.far.villager("o-along").reached[2:]]
     assert arrived == ["\n".join(spoken[:2]), "\n".join(spoken[2:])]
     assert left - wx.far.villager("o-along").windows["message"][1] == 2
@@ -301,7 +301,7 @@ async def test_nobody_is_sent_out_for_a_sound(wx: WeChat, monkeypatch: pytest.Mo
     wx.far.rules.next["media/upload"] = ["500"] * 4
     wx.far.rules.next["message/custom/send"] = ["ok", *["500"] * 4]
     reply = await say(wx, case, "在家吗？")
-    await until(lambda: ended(wx, reply), within=30)
+    await until(lambda: ended(wx, reply))
     assert (await attempts(wx, reply))[-1][1] == "delivered"
     assert not await wx.county.rows(Task, Task.case_id == case, Task.asked_by == "unreached")
 
@@ -323,7 +323,7 @@ async def test_replies_are_on_record_with_each_attempt(wx: WeChat) -> None:
     case = await case_of(wx, "o-record")
     wx.far.rules.next["message/custom/send"] = ["500", -1]
     reply = await say(wx, case, "在家吗？")
-    await until(lambda: ended(wx, reply), within=20)
+    await until(lambda: ended(wx, reply))
     assert await attempts(wx, reply) == [
         (1, "retried", "no_answer"), (2, "retried", "busy"), (3, "delivered", None),
     ]  # fmt: skip

@@ -66,7 +66,7 @@ async def test_a_sound_that_can_not_be_fetched_now_is_fetched_later(wx: WeChat) 
     wx.far.rules.next["media/get"] = ["500"]
     await wx.far.speaks("o-later", b"#!AMR\n")
     villager = wx.far.villager("o-later")
-    await until(lambda: any("没听到" in one.text for one in villager.reached), within=30)
+    await until(lambda: any("没听到" in one.text for one in villager.reached))
 
 
 async def test_a_sound_that_is_gone_does_not_hold_up_the_danger_told_after_it(wx: WeChat) -> None:
@@ -74,7 +74,7 @@ async def test_a_sound_that_is_gone_does_not_hold_up_the_danger_told_after_it(wx
     await wx.far.speaks("o-gone", b"#!AMR\n")
     await wx.far.says("o-gone", "我不想活了")
     token = (await talk_of(wx, "o-gone")).token
-    await until(lambda: wx.county.cases(token), within=30)
+    await until(lambda: wx.county.cases(token))
     assert [turn.text for turn in await wx.county.turns(token)] == ["", "我不想活了"]
 
 

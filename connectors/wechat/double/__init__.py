@@ -130,7 +130,7 @@ class Double:
 
     # -- what one waits for ------------------------------------------------------------------------------------
 
-    async def until(self, holds: Callable[[], Any], within_s: float = 10.0) -> None:
+    async def until(self, holds: Callable[[], Any], within_s: float = 45.0) -> None:
         """Wait until something that reached somebody makes this true; TimeoutError else."""
         async with asyncio.timeout(within_s), self.changed:
             await self.changed.wait_for(holds)
