@@ -202,10 +202,12 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
             for name, who in run.double.villagers.items()
         }
         told = all(seen.get(name) == texts for name, texts in wanted.items())
-        if (told and sum(map(len, wanted.values())) >= messages) or time.monotonic() > end:
+        told = told and sum(map(len, wanted.values())) >= messages
+        # A voice follows its text by the seconds that it takes to render.
+        voices = sum(one.kind == "voice" for who in run.double.villagers.values() for one in who.reached)
+        if (told and (voices or not run.spoken)) or time.monotonic() > end:
             break
         await asyncio.sleep(0.5)
-    voices = sum(one.kind == "voice" for who in run.double.villagers.values() for one in who.reached)
     faults = sum(one.kind == "fault" for who in run.double.villagers.values() for one in who.reached)
     lost = sum(max(0, len(texts) - len(seen.get(name, []))) for name, texts in wanted.items())
     twice = sum(max(0, len(seen.get(name, [])) - len(texts)) for name, texts in wanted.items())
