@@ -192,7 +192,8 @@ class _Hearing:
         if order.get("rate") != HEARING_RATE:
             raise ConnectorError("bad_request", f"录音须是每秒 {HEARING_RATE} 个采样。")
         self._received, self._partial = 0, ""
-        self._stream = (await self._service.voices.recogniser()).stream()
+        likely = await self._service.domain.talks.likely_words(self._token)
+        self._stream = (await self._service.voices.recogniser()).stream(expect=likely)
 
     async def _sound(self, pcm: bytes) -> None:
         stream = self._stream
@@ -216,7 +217,7 @@ class _Hearing:
         )
         confidence = heard.confidence if heard.text else 1.0
         outcome = await self._take(
-            Utterance(self._token, self._message_id, heard.text, confidence, heard.engine)
+            Utterance(self._token, self._message_id, heard.text, confidence, heard.engine, heard.others)
         )
         body = present_outcome(outcome, self._token)
         await self._socket.send_json({"type": "reply", **body})

@@ -67,10 +67,10 @@ class Voices:
         except VoiceError as error:
             log.warning("voice.not_prepared", code=error.code)
 
-    async def hear(self, audio: bytes) -> Transcript:
-        """Recognise one recording of any common format; raises VoiceError."""
-        recogniser = await self.recogniser()
-        return await self._off_loop(self._ears, lambda: recogniser.transcribe(decode(audio)))
+    async def hear(self, audio: bytes, *, expect: str = "") -> Transcript:
+        """Recognise one recording of any common format, by every engine there is; raises VoiceError."""
+        recogniser = (await self.recogniser()).thorough()
+        return await self._off_loop(self._ears, lambda: recogniser.transcribe(decode(audio), expect=expect))
 
     async def recogniser(self) -> Recogniser:
         """The loaded recogniser; waits for it, raises VoiceError where there is none."""

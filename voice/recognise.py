@@ -25,6 +25,8 @@ class Transcript:
     """of audio"""
     took: float
     """seconds of decoding"""
+    others: tuple[str, ...] = ()
+    """What else the same sound may have been, the likelier first; by this engine or another"""
 
 
 class RecogniserStream(ABC):
@@ -52,23 +54,28 @@ class Recogniser(ABC):
         """Bring the model into memory, once; raises VoiceError engine_failed or truncated_model."""
 
     @abstractmethod
-    def transcribe(self, sound: Sound) -> Transcript:
-        """Blocking; loads on first use. Raises VoiceError engine_failed."""
+    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
+        """Blocking; loads on first use. `expect`: words that are likely just now. Raises VoiceError engine_failed."""
 
     @abstractmethod
     def close(self) -> None:
         """Give the memory back."""
 
-    def stream(self) -> RecogniserStream:
+    def thorough(self) -> "Recogniser":
+        """The same ear, for when nobody waits: every opinion there is, however long it takes."""
+        return self
+
+    def stream(self, *, expect: str = "") -> RecogniserStream:
         """A fresh utterance."""
-        return _CollectedStream(self)
+        return _CollectedStream(self, expect)
 
 
 class _CollectedStream(RecogniserStream):
     """For an engine that only decodes whole utterances: collect, and decode at the end."""
 
-    def __init__(self, recogniser: Recogniser) -> None:
+    def __init__(self, recogniser: Recogniser, expect: str) -> None:
         self._recogniser = recogniser
+        self._expect = expect
         self._pcm = bytearray()
 
     def feed(self, pcm16: bytes) -> str:
@@ -76,4 +83,5 @@ class _CollectedStream(RecogniserStream):
         return ""
 
     def finish(self) -> Transcript:
-        return self._recogniser.transcribe(from_pcm16(bytes(self._pcm), HEARING_RATE))
+        sound = from_pcm16(bytes(self._pcm), HEARING_RATE)
+        return self._recogniser.transcribe(sound, expect=self._expect)

@@ -32,12 +32,12 @@ class VoskRecogniser(Recogniser):
         with self._lock:
             self._model = None
 
-    def transcribe(self, sound: Sound) -> Transcript:
+    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
         began = time.monotonic()
         heard = sound.at(HEARING_RATE)
         if not has_speech(heard):
             return Transcript("", 0.0, self.name, sound.seconds, time.monotonic() - began)
-        stream = self.stream()
+        stream = self.stream(expect=expect)
         pcm = to_pcm16(heard)
         with self._lock:
             for start in range(0, len(pcm), _BLOCK):
@@ -45,7 +45,8 @@ class VoskRecogniser(Recogniser):
             final = stream.finish()
         return Transcript(final.text, final.confidence, self.name, sound.seconds, time.monotonic() - began)
 
-    def stream(self) -> "VoskStream":
+    def stream(self, *, expect: str = "") -> "VoskStream":
+        """A fresh utterance. What is expected is not made use of: a phrase list shuts out every other word, a cry for help too."""
         with self._lock:
             model = self._loaded()
         from vosk import KaldiRecognizer

@@ -8,7 +8,7 @@ same over and over it is read again the long way.
 import math
 import time
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ _LOOPS = 2.4
 """Text that a compressor makes so many times smaller says the same over and over."""
 _FASTEST_TOKENS = 9
 """tokens a second that no mouth reaches"""
+_READINGS = 5
+"""So many readings of one utterance the beam ends with."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class _Piece:
     text: str
     seconds: float
     confidence: float
+    others: tuple[str, ...] = ()
 
 
 class WhisperRecogniser(Recogniser):
@@ -50,7 +53,7 @@ class WhisperRecogniser(Recogniser):
         self._beam = beam
         self._threads = threads
         self._model: Any = None
-        self._asked: tuple[Any, list[int], Any] | None = None
+        self._tokenizer: tuple[Any, Any] | None = None
 
     def load(self) -> None:
         with self._lock:
@@ -60,12 +63,15 @@ class WhisperRecogniser(Recogniser):
         with self._lock:
             self._model = None
 
-    def transcribe(self, sound: Sound) -> Transcript:
+    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
         began = time.monotonic()
         spoken = _spoken(sound.at(HEARING_RATE))
-        pieces = self._decode(spoken) if len(spoken) else []
+        prompt = "，".join(filter(None, (self._prompt, expect)))
+        pieces = self._decode(spoken, prompt) if len(spoken) else []
         text, confidence = _joined(pieces)
-        return Transcript(text, confidence, self.name, sound.seconds, time.monotonic() - began)
+        others = tuple(other for piece in pieces for other in piece.others if len(pieces) == 1)
+        took = time.monotonic() - began
+        return Transcript(text, confidence, self.name, sound.seconds, took, others)
 
     def _loaded(self) -> Any:
         if self._model is None:
@@ -85,67 +91,72 @@ class WhisperRecogniser(Recogniser):
                 ) from error
         return self._model
 
-    def _decode(self, spoken: Samples) -> list[_Piece]:
+    def _decode(self, spoken: Samples, prompt: str) -> list[_Piece]:
         with self._lock:
             model = self._loaded()
             try:
-                quick = self._read_short(model, spoken)
+                quick = self._read_short(model, spoken, prompt)
                 if quick is not None:
                     return quick
                 segments, _ = model.transcribe(
                     spoken,
                     language="zh",
                     beam_size=self._beam,
-                    initial_prompt=self._prompt or None,
+                    initial_prompt=prompt or None,
                     condition_on_previous_text=False,
                     temperature=[0.0, 0.4],
                     vad_filter=False,
                 )
-                return [piece for segment in segments if (piece := self._piece(segment))]
+                return [piece for segment in segments if (piece := self._piece(segment, prompt))]
             except Exception as error:  # the library raises whatever its C++ side says
                 raise VoiceError("engine_failed", "语音识别出错了，请再试一次，仍不行就重启服务。") from error
 
-    def _read_short(self, model: Any, spoken: Samples) -> list[_Piece] | None:
+    def _read_short(self, model: Any, spoken: Samples, prompt: str) -> list[_Piece] | None:
         """None where it is too long, or where what came out says the same over and over."""
         seconds = len(spoken) / HEARING_RATE
         if seconds > _SHORT_S:
             return None
-        tokenizer, asked, unwanted = self._asking(model)
+        tokenizer, unwanted = self._tokens(model)
+        before = tokenizer.encode(" " + prompt) if prompt else []
+        asked = model.get_prompt(tokenizer, before, without_timestamps=True)
         room = round(max(seconds + _ROOM_S, _LEAST_S) * _FRAMES_S / 2) * 2
         shown = model.feature_extractor(spoken)[:, :room]
         shown = np.pad(shown, ((0, 0), (0, room - shown.shape[1])))
         (read,) = model.model.generate(
             model.encode(shown), [asked], beam_size=self._beam, length_penalty=1.0, return_scores=True,
+            num_hypotheses=min(_READINGS, self._beam),
             return_no_speech_prob=True, suppress_blank=True, suppress_tokens=unwanted,
             max_length=min(448, len(asked) + round(seconds * _FASTEST_TOKENS) + 12),
         )  # fmt: skip
-        tokens = [token for token in read.sequences_ids[0] if token < tokenizer.eot]
-        text = tokenizer.decode(tokens)
-        likely = read.scores[0] * len(tokens) / (len(tokens) + 1)
+        readings = [[token for token in ids if token < tokenizer.eot] for ids in read.sequences_ids]
+        text, *others = map(tokenizer.decode, readings)
+        likely = read.scores[0] * len(readings[0]) / (len(readings[0]) + 1)
         if _repetitive(text):
             return None
-        piece = self._made(text, seconds, likely, read.no_speech_prob)
-        return [piece] if piece else []
+        piece = self._made(text, seconds, likely, read.no_speech_prob, prompt)
+        if piece is None:
+            return []
+        tidied = dict.fromkeys(tidy(other) for other in others if not _repetitive(other))
+        kept = (other for other in tidied if other != piece.text and not is_invented(other, seconds, prompt))
+        return [replace(piece, others=tuple(kept))]
 
-    def _asking(self, model: Any) -> tuple[Any, list[int], Any]:
-        """The tokenizer, the tokens that ask for Chinese, and those that are never printed; made once."""
-        if self._asked is None:
+    def _tokens(self, model: Any) -> tuple[Any, Any]:
+        """The tokenizer, and the tokens that are never printed; made once."""
+        if self._tokenizer is None:
             from faster_whisper.tokenizer import Tokenizer
             from faster_whisper.transcribe import get_suppressed_tokens
 
             tokenizer = Tokenizer(model.hf_tokenizer, True, task="transcribe", language="zh")
-            before = tokenizer.encode(" " + self._prompt) if self._prompt else []
-            asked = model.get_prompt(tokenizer, before, without_timestamps=True)
-            self._asked = tokenizer, asked, get_suppressed_tokens(tokenizer, [-1])
-        return self._asked
+            self._tokenizer = tokenizer, get_suppressed_tokens(tokenizer, [-1])
+        return self._tokenizer
 
-    def _piece(self, segment: Any) -> _Piece | None:
+    def _piece(self, segment: Any, prompt: str) -> _Piece | None:
         seconds = max(segment.end - segment.start, 0.1)
-        return self._made(segment.text, seconds, segment.avg_logprob, segment.no_speech_prob)
+        return self._made(segment.text, seconds, segment.avg_logprob, segment.no_speech_prob, prompt)
 
-    def _made(self, said: str, seconds: float, likely: float, no_speech: float) -> _Piece | None:
+    def _made(self, said: str, seconds: float, likely: float, no_speech: float, prompt: str) -> _Piece | None:
         text = tidy(said)
-        if is_invented(text, seconds, self._prompt):
+        if is_invented(text, seconds, prompt):
             return None
         shorter, stuttered = without_stutter(text)
         confidence = math.exp(min(likely, 0.0)) * (1.0 - no_speech)

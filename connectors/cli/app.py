@@ -330,7 +330,7 @@ def doctor(as_json: AsJson = False) -> None:
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="turns、screen、crash、wechat、voice 或 calls。")],
+    name: Annotated[str, typer.Argument(help="turns、screen、crash、wechat、voice、calls 或 speech。")],
     as_json: AsJson = False,
     store: Annotated[str, typer.Option(help="crash 用的库：sqlite 或 postgresql。")] = "sqlite",
 ) -> None:

@@ -1,5 +1,6 @@
 """The measurements by name."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -25,11 +26,15 @@ async def run_bench(settings: Settings, name: str, store: str, say: Callable[[st
         from connectors.bench.calls import bench_calls
 
         return await bench_calls(settings, say)
+    if name == "speech":
+        from connectors.bench.speech import bench_speech
+
+        return await asyncio.to_thread(bench_speech, settings, say)
     from connectors.bench.speed import bench_screen, bench_turns
 
     if name == "turns":
         return await bench_turns(settings, say)
     if name == "screen":
         return await bench_screen(say)
-    known = "turns、screen、crash、wechat、voice、calls"
+    known = "turns、screen、crash、wechat、voice、calls、speech"
     raise ConnectorError("no_such_bench", f"没有 {name} 这一项，可以量的有：{known}。")

@@ -19,6 +19,7 @@ from handoff.model.screening import Screening
 from handoff.model.words import Channel, Risk
 from handoff.service.addresses import set_gone
 from handoff.service.dispatch import Dispatch
+from handoff.service.talks import Talks
 from handoff.service.turns import Turns
 from handoff.store.database import Store
 from handoff.store.tables import Address, Arrival
@@ -56,6 +57,7 @@ class Reading:
         self._screen = screen
         self._sounds = sounds
         self._store = store
+        self._talks = Talks(store)
         self._dispatch = dispatch
         self._clock = clock
 
@@ -99,16 +101,17 @@ class Reading:
         if kind == "text":
             return Utterance(token, message_id, str(data.get("Content") or ""))
         if kind == "voice":
-            heard = await self._hear(data, may_wait=may_wait)
+            likely = await self._talks.likely_words(token)
+            heard = await self._hear(data, likely, may_wait=may_wait)
             sure = heard.confidence if heard.text else 1.0
-            return Utterance(token, message_id, heard.text, sure, heard.engine)
+            return Utterance(token, message_id, heard.text, sure, heard.engine, heard.others)
         if kind == "location":
             where = f"（位置）{data.get('Label') or ''} {data.get('Location_X')},{data.get('Location_Y')}"
             return Utterance(token, message_id, where, engine=_SETTLED), "got_place"
         text, phrase = _NOT_WORDS.get(kind, ("（别的消息）", "got_other"))
         return Utterance(token, message_id, text, engine=_SETTLED), phrase
 
-    async def _hear(self, data: dict[str, Any], *, may_wait: bool) -> Transcript:
+    async def _hear(self, data: dict[str, Any], likely: str, *, may_wait: bool) -> Transcript:
         """By our own recogniser; what the platform makes of it counts where ours fails, or where it is graver.
 
         may_wait: whether a sound that can't be had now is tried again; all that its sender says after it waits behind it.
@@ -120,7 +123,8 @@ class Reading:
             return Transcript(theirs, _PLATFORM_SURE, "platform", 0.0, 0.0)
         ours = Transcript("", 1.0, "none", 0.0, 0.0)
         try:
-            ours = await self._voices.hear(await self._sounds.fetch(str(data.get("MediaId", ""))))
+            sound = await self._sounds.fetch(str(data.get("MediaId", "")))
+            ours = await self._voices.hear(sound, expect=likely)
         except PlatformError as error:
             if error.failed.again and error.code != MEDIA_GONE and may_wait and not theirs:
                 raise  # the sweep tries again

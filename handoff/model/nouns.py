@@ -24,6 +24,8 @@ class Utterance:
     """How sure the recogniser was, 0 to 1; 1 for typed text."""
     engine: str = "typed"
     """Which recogniser heard it, or `typed`."""
+    others: tuple[str, ...] = ()
+    """What else the sound may have been, the likelier first."""
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,19 @@ class Screening:
         """The danger in one text; below a confidence of 0.6 any sign or doubt is at least urgent."""
         return self.screen_all([text], confidence=confidence)[0]
 
+    def screen_heard(self, text: str, others: Sequence[str], *, confidence: float = 1.0) -> Finding:
+        """The danger in what a recogniser heard. Danger that only another reading of the sound tells of is `asr_doubt`:
+        urgent, whatever it would be if it were sure, and explained by the words of that reading."""
+        finding = self.screen(text, confidence=confidence)
+        if finding.risk.at_least(Risk.URGENT) or not others:
+            return finding
+        graver = (other for other in self.screen_all(others) if other.risk.at_least(Risk.URGENT))
+        other = next(graver, None)
+        if other is None:
+            return finding
+        kinds = tuple(kind for kind in DangerKind if kind in finding.kinds or kind is DangerKind.ASR_DOUBT)
+        return Finding(Risk.URGENT, kinds, other.why, doubt=True, suspected=True)
+
     def screen_all(self, texts: Sequence[str], *, confidence: float = 1.0) -> list[Finding]:
         """The danger in each of many texts: the classifier reads them in batches."""
         found = [self._by_lexicon(text, confidence) for text in texts]

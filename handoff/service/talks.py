@@ -2,14 +2,21 @@
 
 from typing import Any
 
+from sqlalchemy import case as case_when
 from sqlalchemy import select
 
 from handoff.model.errors import HandoffError
 from handoff.model.nouns import ReplyView
 from handoff.model.words import Risk
+from handoff.service.checking import NUMBER, WHO
 from handoff.service.turns import conversation, holder, view
 from handoff.store.database import Store
-from handoff.store.tables import Case, Conversation, Reply, Station
+from handoff.store.tables import Case, Conversation, Reply, Station, Village
+
+_VILLAGES = 12
+"""More than so many would crowd out what was really said."""
+_DIGITS = "号码，一二三四五六七八九零"
+_NUMBER_ASKED = (WHO, NUMBER)
 
 
 class Talks:
@@ -42,6 +49,22 @@ class Talks:
         """The display name of the worker who has the conversation."""
         async with self._store.read() as session:
             return await holder(session, await session.get_one(Conversation, conversation_id))
+
+    async def likely_words(self, token: str) -> str:
+        """What a recogniser should expect to hear just now: digits where a number was asked for, and the villages' names.
+
+        Not the name that would be the right answer to a question: whoever guesses must not be helped by it. Empty where the
+        store can't say: hearing does not depend on it.
+        """
+        try:
+            async with self._store.read() as session:
+                talk = await conversation(session, token)
+                own = case_when((Village.id == talk.village_id, 0), else_=1)
+                names = await session.scalars(select(Village.name).order_by(own, Village.id).limit(_VILLAGES))
+                digits = [_DIGITS] if (talk.asked or {}).get("step") in _NUMBER_ASKED else []
+                return "，".join([*names, *digits])
+        except HandoffError:
+            return ""
 
     async def matters(self, token: str) -> list[dict[str, Any]]:
         """Every case of a conversation, the gravest first, for programs: number, need, risk, kinds, stage."""

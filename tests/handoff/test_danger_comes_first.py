@@ -201,6 +201,15 @@ async def test_a_doubtful_hearing_of_a_possible_danger_counts_as_danger(county: 
     assert "asr_doubt" in case.kinds
 
 
+async def test_danger_in_another_reading_of_the_same_sound_is_asked_about(county: County) -> None:
+    token = await county.begin()
+    heard = Utterance(token, "m-doubt", "空口疼得很", 0.9, "vosk", ("胸口疼得很，喘不上气",))
+    outcome = await county.domain.turns.take(heard)
+    assert outcome.reply is not None and "没听准" in outcome.reply.text
+    case = await county.case(token)
+    assert (case.risk, case.kinds) == ("urgent", ["asr_doubt"])
+
+
 async def test_an_ordinary_request_opens_a_quiet_case(county: County) -> None:
     token = await county.begin()
     county.rasa.script[SALT] = answer("记下了。", effect("open_case", need="goods", slots={"what": "两包盐"}))

@@ -79,6 +79,24 @@ def test_half_a_suspicion_heard_badly_counts_as_danger() -> None:
     assert DangerKind.ASR_DOUBT in found.kinds
 
 
+def test_danger_that_only_another_reading_tells_of_is_doubtful_danger() -> None:
+    screen = Screening(LEXICON)
+    found = screen.screen_heard("空口疼得很", ("胸口疼得很，喘不上气", "空口藤得很"))
+    assert (found.risk, found.kinds) == (Risk.URGENT, (DangerKind.ASR_DOUBT,))
+    assert "".join(found.why) and all(word in "胸口疼得很，喘不上气" for word in found.why)
+
+
+def test_readings_that_agree_on_everyday_life_raise_nothing() -> None:
+    screen = Screening(LEXICON)
+    assert screen.screen_heard("我想买两包盐", ("我想卖两包盐", "我想买两包烟")).risk is Risk.ROUTINE
+
+
+def test_danger_that_is_heard_surely_is_what_it_is() -> None:
+    screen = Screening(LEXICON)
+    sure = screen.screen("我把农药喝下去了")
+    assert screen.screen_heard("我把农药喝下去了", ("我把农药锁起来了",)) == sure
+
+
 @pytest.mark.parametrize("text", ["我把农药喝下去了", "膝盖疼", "", "！！"])
 def test_where_the_classifier_fails_the_lexicon_stands_and_it_is_told(text: str) -> None:
     told: list[Exception] = []

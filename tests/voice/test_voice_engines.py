@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,11 @@ import pytest
 from voice.audio import Sound, from_wav, to_pcm16, trim_to_speech
 from voice.choice import choose
 from voice.models import ModelStore
-from voice.recognise import Recogniser
+from voice.recognise import Recogniser, Transcript
+from voice.second_opinion import SecondOpinion
 from voice.speak import Speaker
 from voice.vosk_engine import VoskRecogniser
+from voice.whisper_engine import WhisperRecogniser
 
 pytestmark = pytest.mark.slow
 
@@ -118,6 +121,67 @@ def test_vosk_takes_odd_pieces_and_whole_recordings(vosk: VoskRecogniser, spoken
     assert vosk.stream().feed(b"") == ""
     assert vosk.stream().feed(b"\x01") == ""
     assert vosk.transcribe(spoken.at(8000)).text
+
+
+# -- two engines for one ear -------------------------------------------------------------------------------
+
+
+class Unsure(VoskRecogniser):
+    """Vosk, never as sure as it is: what it makes of Chinese with a Korean model deserves no better."""
+
+    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
+        return replace(super().transcribe(sound, expect=expect), confidence=0.1)
+
+
+@pytest.fixture(scope="module")
+def unsure(real_model: Callable[[str], Path]) -> VoskRecogniser:
+    return Unsure(real_model("vosk-ko"))
+
+
+def test_what_the_first_is_unsure_of_the_other_reads_too(
+    unsure: VoskRecogniser, whisper: Recogniser, spoken: Sound
+) -> None:
+    heard = SecondOpinion(unsure, whisper).transcribe(spoken)
+    assert "痛" in heard.text and heard.engine == "whisper"
+    assert unsure.transcribe(spoken).text in heard.others, "what the first heard is not lost"
+    assert heard.text not in heard.others
+
+
+def test_what_the_first_is_sure_of_stands_unless_nobody_waits(
+    vosk: VoskRecogniser, whisper: Recogniser, spoken: Sound
+) -> None:
+    both = SecondOpinion(whisper, vosk)
+    assert vosk.transcribe(spoken).text not in both.transcribe(spoken).others
+    thorough = both.thorough().transcribe(spoken)
+    assert {thorough.text, *thorough.others} >= {vosk.transcribe(spoken).text}
+
+
+def test_a_stream_is_read_by_both(unsure: VoskRecogniser, whisper: Recogniser, spoken: Sound) -> None:
+    stream = SecondOpinion(unsure, whisper, always=True).stream()
+    pcm = to_pcm16(spoken)
+    partials = [stream.feed(pcm[at : at + 3200]) for at in range(0, len(pcm), 3200)]
+    heard = stream.finish()
+    assert any(partials) and any("痛" in text for text in (heard.text, *heard.others))
+
+
+def test_where_the_other_fails_the_first_is_enough(
+    unsure: VoskRecogniser, spoken: Sound, tmp_path: Path
+) -> None:
+    both = SecondOpinion(unsure, WhisperRecogniser(tmp_path / "nothing"))
+    both.load()
+    assert both.transcribe(spoken).text == unsure.transcribe(spoken).text
+
+
+def test_whisper_says_what_else_it_may_have_been(whisper: Recogniser, spoken: Sound) -> None:
+    noise = np.random.default_rng(3).standard_normal(len(spoken.samples)).astype(np.float32) * 0.05
+    heard = whisper.transcribe(Sound(spoken.samples + noise, 16000))
+    assert heard.others and heard.text not in heard.others
+    assert len(set(heard.others)) == len(heard.others)
+
+
+def test_words_that_are_expected_are_heard_where_they_were_not(whisper: Recogniser, speaker: Speaker) -> None:
+    sound = speaker.say("我家住在柳树坪。").at(8000)
+    assert "柳树坪" in whisper.transcribe(sound, expect="青石村，柳树坪").text
 
 
 def test_speech_is_found_and_trimmed(spoken: Sound) -> None:
