@@ -21,6 +21,7 @@ from handoff.model.hotlines import Hotlines
 from handoff.model.knowledge import load_knowledge
 from handoff.model.quiet import QuietHours
 from handoff.service.breaking_off import BreakingOff
+from handoff.service.calls import Calls
 from handoff.service.casework import Casework
 from handoff.service.consulting import Consulting
 from handoff.service.dispatch import Dispatch
@@ -58,6 +59,7 @@ class Domain:
     talks: Talks
     workers: Workers
     putting_through: PuttingThrough
+    calls: Calls
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,11 @@ async def domain(
     dispatch = Dispatch(store, hub, clock)
     dispatch.quiet = QuietHours(settings.quiet_from, settings.quiet_to)
     turns = Turns(store, knows, Hotlines.load(NLU_DATA / "hotlines.yaml"), dispatch, clock)
+    calls = Calls(
+        store, dispatch, clock, dispatch.quiet, possible=settings.calls_out and bool(settings.sip_user)
+    )
     casework, queue, workers = (
-        Casework(store, knows.phrases, dispatch, clock),
+        Casework(store, knows.phrases, dispatch, calls, clock),
         Queue(store, clock),
         Workers(store, clock),
     )
@@ -130,13 +135,14 @@ async def domain(
             knows.phrases,
             knows,
             turns,
-            BreakingOff(store, dispatch, clock),
+            BreakingOff(store, dispatch, calls, clock),
             casework,
             queue,
             questions,
             Talks(store),
             workers,
             PuttingThrough(store, casework, dispatch, clock, dispatch.quiet),
+            calls,
         )
     finally:
         await dispatch.close()

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
         default="",
         description="network interface or address for calls; empty: found by itself, never loopback",
     )
+    calls_out: bool = Field(
+        default=True,
+        description="whether the telephone rings people up by itself: a call that broke off, a reminder, whether it helped",
+    )
     sip_calls: int = Field(default=6, ge=1, description="calls at once; further ones hear busy")
     rasa_url: str = Field(
         default="", description="address of a Rasa started elsewhere; empty: one is started and supervised"

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -19,6 +20,7 @@ from handoff.model.errors import HandoffError
 from handoff.model.hotlines import LAST_HELP
 from handoff.model.nouns import SILENCE, Opening, ReplyView, Utterance
 from handoff.model.words import Channel
+from handoff.service.calls import Due
 from handoff.service.hub import of_conversation
 from handoff.service.putting_through import PutThrough
 from voice.activity import VoiceActivity, load_activity
@@ -42,6 +44,14 @@ _RTP_TIMEOUT_S = 20
 _RINGS_S = 10.0
 _CONFIRMED_S = 8.0
 """So long a far end may take to confirm that it heard our answer; SIP itself would hold the line for 32 s."""
+_RINGS_UP_S = 40.0
+"""An old person needs time to reach the telephone."""
+_LOOKS_S = 2.0
+"""So often it is looked whether somebody is to be rung up."""
+_AFTER_GOODBYE_S = 1.5
+Begin = Callable[[], Awaitable[tuple[str, ReplyView]]]
+"""Begins the conversation of a call: its token and the first words."""
+Settled = Callable[[], Awaitable[bool]]
 _SAYINGS = ("greeting_phone", "working", "go_on", "still_there", "what_one_can_do")
 """What must be sayable at once."""
 
@@ -53,6 +63,7 @@ class Telephone:
         self._service = service
         self._settings = service.settings
         self._calls: set[asyncio.Task[None]] = set()
+        self._ringing_up: asyncio.Task[None] | None = None
         self._talking = 0
         self._pool = ThreadPoolExecutor(2, "turn-taking")
         self._runtime: Any = None
@@ -85,6 +96,8 @@ class Telephone:
                 "no_telephone",
                 f"电话接不上（{type(error).__name__}）。请检查 XIANGYIN_SIP_ 开头的设置和网络。",
             ) from error
+        if self._settings.calls_out:
+            self._ringing_up = asyncio.create_task(self._ring_up_whom_it_is_time_for())
 
     def _sip(self) -> tuple[Any, Any]:
         import baresip
@@ -112,9 +125,10 @@ class Telephone:
         """Take no more calls, and end those that are going on: what was said is kept, and a call back is planned."""
         if self._runtime is None:
             return
-        for call in [*self._calls]:
-            call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        going = [*self._calls, *([self._ringing_up] if self._ringing_up else [])]
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
         self._signs.close()
         with suppress(Exception):  # a stack that does not stop must not keep the service from stopping
             await self._runtime.close()
@@ -137,6 +151,41 @@ class Telephone:
         uri = settings.sip_dial.format(number=number, domain=settings.sip_domain)
         return await dialled(self._runtime, self._agent, uri)
 
+    async def _ring_up_whom_it_is_time_for(self) -> None:
+        """One call after the other, and only while a line is left for whoever calls in."""
+        calls = self._service.domain.calls
+        await self._signs.ready.wait()
+        await calls.recover()
+        while True:
+            if self._talking + 1 < self._settings.sip_calls or not self._talking:
+                try:
+                    due = await calls.take_due()
+                    if due is not None:
+                        await self._ring_up(due)
+                        continue
+                except Exception as error:  # whatever one call comes to, the next is made
+                    log.error("telephone.not_rung_up", fault=type(error).__name__)
+            await asyncio.sleep(_LOOKS_S)
+
+    async def _ring_up(self, due: Due) -> None:
+        calls, call = self._service.domain.calls, None
+        try:
+            async with asyncio.timeout(_RINGS_UP_S):
+                call = await self._dial(due.number)
+                await call.wait_established()
+        except Exception as error:  # busy, refused, no answer: the stack's own kinds, all bare
+            log.info("telephone.no_answer", fault=type(error).__name__)
+            await calls.missed(due.id, "no_answer")
+        else:
+            begin = partial(self._service.domain.turns.begin_call, due.id)
+            name, settled = f"rung-{due.id}-{due.tries}", partial(calls.is_settled, due.id)
+            spoke = await self._talk(call, begin, name, settled)
+            await calls.ended(due.id, spoke=spoke)
+        finally:
+            if call is not None:
+                with suppress(Exception):
+                    await call.hangup()
+
     async def _serve(self, call: Any) -> None:
         try:
             with suppress(TimeoutError):  # it rings until there is a voice to greet with, but not for ever
@@ -146,7 +195,8 @@ class Telephone:
                 return
             await call.answer()
             await call.wait_established(_CONFIRMED_S)
-            await self._talk(call)
+            opening = Opening(Channel.PHONE, address=number_of(call.peer))
+            await self._talk(call, partial(self._service.domain.turns.begin, opening))
         except asyncio.CancelledError:
             with suppress(Exception):
                 await call.hangup()
@@ -156,12 +206,18 @@ class Telephone:
             with suppress(Exception):
                 await call.hangup()
 
-    async def _talk(self, call: Any) -> None:
+    async def _talk(
+        self, call: Any, begin: Begin, name: str = "call", settled: Settled | None = None
+    ) -> bool:
+        """The whole conversation; whether anything was said in it."""
         self._talking += 1  # only now: whatever rings without a person behind it takes no line from one
         try:
             taker = TurnTaker(VoiceActivity(self._activity), self._smart_turn)
             with self._service.voices.undisturbed():
-                await Served(self._service, call, taker, self._signs, self._pool, self._dial).run()
+                served = Served(
+                    self._service, call, taker, self._signs, self._pool, self._dial, name, settled
+                )
+                return await served.run(begin)
         finally:
             self._talking -= 1
 
@@ -227,7 +283,15 @@ class Served:
         signs: Signs,
         pool: ThreadPoolExecutor,
         dial: Dial,
+        name: str,
+        settled: Settled | None,
     ) -> None:
+        """`name`: what its messages are called after; another call in the same conversation bears another.
+
+        `settled`: of a call that we made, whether all that it was made for is said.
+        """
+        self._name = name
+        self._settled = settled
         self._service = service
         self._domain = service.domain
         self._call = call
@@ -235,6 +299,7 @@ class Served:
         self._line = SipLine(call)
         self._token = ""
         self._turns = 0
+        self._leaving: asyncio.Task[None] | None = None
         self._known: set[str] = set()
         """Replies that are being said in this call: the durable engine may ask for one again before it sounds."""
         self._speed = self._volume = 1.0
@@ -252,11 +317,9 @@ class Served:
         )
         self._putting_through: asyncio.Task[None] | None = None
 
-    async def run(self) -> None:
-        """From the greeting to the end of the call."""
-        self._token, greeting = await self._domain.turns.begin(
-            Opening(Channel.PHONE, address=number_of(self._call.peer))
-        )
+    async def run(self, begin: Begin) -> bool:
+        """From the greeting to the end of the call; whether anything was said."""
+        self._token, greeting = await begin()
         conversation = await self._domain.talks.conversation_id(self._token)
         self._call.on_dtmf(self._on_key)
         self._line.open()
@@ -266,11 +329,14 @@ class Served:
             broke_off = await self._talk.run(self._speech(greeting)) or self._line.is_lost()
         finally:
             later.cancel()
+            if self._leaving is not None:
+                self._leaving.cancel()
             await self._end_putting_through()
             await self._line.close()
             log.info("telephone.ended", conversation=conversation, turns=self._turns, broke_off=broke_off)
             if broke_off and self._turns:
                 await self._domain.breaking_off.note(self._token)
+        return self._turns > 0
 
     def _on_key(self, digit: Any) -> None:
         if words := KEYS.get(digit.digit):
@@ -278,13 +344,15 @@ class Served:
 
     async def _read(self, speech: Samples) -> Transcript:
         recogniser = await self._service.voices.recogniser()
-        sound = Sound(speech, HEARING_RATE)
-        return await self._service.voices.listen(lambda: recogniser.transcribe(sound))
+        sound, likely = Sound(speech, HEARING_RATE), await self._domain.talks.likely_words(self._token)
+        return await self._service.voices.listen(lambda: recogniser.transcribe(sound, expect=likely))
 
     async def _answer(self, words: Transcript) -> Speech | None:
         self._turns += 1
         confidence = words.confidence if words.text else 1.0
-        utterance = Utterance(self._token, f"call-{self._turns}", words.text, confidence, words.engine)
+        utterance = Utterance(
+            self._token, f"{self._name}-{self._turns}", words.text, confidence, words.engine, words.others
+        )
         try:
             # Shielded: a caller who hangs up in the middle must not stop what they have asked for.
             outcome = await asyncio.shield(asyncio.ensure_future(self._domain.turns.take(utterance)))
@@ -346,11 +414,24 @@ class Served:
         )
 
     async def _silence(self, times: int) -> Speech | None:
-        """Nobody is hung up on: asked gently, told what one can do, promised a call; then the line is kept open."""
+        """Nobody who called is hung up on: asked gently, told what one can do, promised a call; then the line is kept open."""
+        if self._settled is not None and times >= 2 and (not self._turns or await self._settled()):
+            self._leaving = self._leaving or asyncio.create_task(self._leave())
+            return None
         if times <= 2:
             key = "still_there" if times == 1 else "what_one_can_do"
             return Speech(Voice.sentences(self._domain.phrases[key]))
         return await self._answer(Transcript("", 1.0, SILENCE, 0.0, 0.0)) if times == 3 else None
+
+    async def _leave(self) -> None:
+        """We rang up, and nobody says anything, or all is said: a goodbye, and the line is free again."""
+        said = asyncio.Event()
+        words = Speech(Voice.sentences(self._domain.phrases["call_ends"]), begun=said.set)
+        self._talk.say(words)
+        await said.wait()
+        await asyncio.sleep(self._line.unsaid_s() + _AFTER_GOODBYE_S)
+        with suppress(Exception):  # they were quicker
+            await self._call.hangup()
 
     async def _speak(self, sentence: str) -> Sound:
         if self._speed == self._volume == 1.0 and (ready := self._signs.said(sentence)):

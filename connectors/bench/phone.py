@@ -27,7 +27,7 @@ def sip_settings(port: int) -> dict[str, str]:
     """Settings of a trial whose telephone takes calls on loopback at this port."""
     return {
         "SIP_USER": "xiangyin", "SIP_DOMAIN": "127.0.0.1", "SIP_LISTEN": f"127.0.0.1:{port}",
-        "SIP_INTERFACE": "127.0.0.1", "WARM_VOICES": "true",
+        "SIP_INTERFACE": "127.0.0.1", "WARM_VOICES": "true", "CALLS_OUT": "false",
     }  # fmt: skip
 
 

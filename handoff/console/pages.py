@@ -4,6 +4,7 @@ import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from handoff.console.printed import print_card
 from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
 from handoff.model.words import STAGE_ZH, Risk, Stage
+from handoff.service.case_view import CaseView
 from handoff.service.casework import Casework
 from handoff.service.hub import CONSOLES, Event, Hub, of_worker
 from handoff.service.questions import Questions
-from handoff.service.queue import CaseView, Queue, Row, ago, clock_time
+from handoff.service.queue import Queue
+from handoff.service.queue_row import Row, ago, clock_time
 from handoff.service.workers import AccountError, SignedIn, Workers
 
 HERE = Path(__file__).parent
@@ -59,6 +62,8 @@ class Console:
             "person": lambda case, worker, form: casework.name_person(case, worker, form.get("name", ""), form.get("called", ""), form.get("phone", "")),
             "card": lambda case, worker, _form: casework.make_card(case, worker),
             "cardvoid": lambda case, worker, _form: casework.void_card(case, worker),
+            "remind": lambda case, worker, form: casework.remind(case, worker, form.get("text", ""), _local_time(form)),
+            "uncall": lambda case, worker, form: casework.cancel_call(case, worker, int(form["call"])),
             "note": lambda case, worker, form: casework.note(case, worker, form.get("text", "")),
             "stage": lambda case, worker, form: casework.set_stage(case, worker, Stage(form["stage"]), form.get("reason", "")),
             "risk": lambda case, worker, form: casework.set_risk(case, worker, Risk(form["risk"]), form.get("reason", "")),
@@ -264,6 +269,11 @@ async def _form(request: web.Request) -> dict[str, str]:
     return {key: value for key, value in sent.items() if isinstance(value, str)}
 
 
+def _local_time(form: dict[str, str]) -> datetime:
+    """Day and time as they are read from the county's clock; raises ValueError."""
+    return datetime.strptime(f"{form['day']} {form['time'][:5]}", "%Y-%m-%d %H:%M").astimezone(UTC)
+
+
 async def _changed(event: Event) -> tuple[str, Event]:
     return "changed", event
 
@@ -285,6 +295,7 @@ def _case(view: CaseView, who: SignedIn, error: str | None) -> dict[str, Any]:
         "promised": view.promised,
         "kept_close": view.kept_close,
         "has_card": view.has_card,
+        "calls": view.calls,
     }
     turns = [asdict(line) | {"from": line.from_} for line in view.lines]
     stages = [

@@ -112,6 +112,14 @@ class Speaker(StrEnum):
     VOLUNTEER = "volunteer"
 
 
+class Purpose(StrEnum):
+    """What a call that the service makes is for."""
+
+    CALL_BACK = "call_back"
+    REMINDER = "reminder"
+    HELPED = "helped"
+
+
 NEED_ZH = {
     Need.EMERGENCY: "紧急求助",
     Need.CRISIS: "心理危机",
@@ -185,4 +193,10 @@ SPEAKER_ZH = {
     Speaker.SELF: "本人",
     Speaker.FAMILY: "家人",
     Speaker.VOLUNTEER: "志愿者代操作",
+}
+
+PURPOSE_ZH = {
+    Purpose.CALL_BACK: "电话断了打回去",
+    Purpose.REMINDER: "提醒",
+    Purpose.HELPED: "回访有没有帮到",
 }

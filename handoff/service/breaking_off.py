@@ -7,6 +7,7 @@ from handoff.model.clock import Clock
 from handoff.model.triage import TIME_TO_HUMAN
 from handoff.model.words import Need, Risk, highest
 from handoff.service.after import Changes
+from handoff.service.calls import Calls
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import Desk, Matter, open_cases
 from handoff.service.turns import conversation
@@ -17,8 +18,9 @@ from handoff.store.tables import Case, Task
 class BreakingOff:
     """Plans the call back."""
 
-    def __init__(self, store: Store, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(self, store: Store, dispatch: Dispatch, calls: Calls, clock: Clock) -> None:
         self._store = store
+        self._calls = calls
         self._dispatch = dispatch
         self._clock = clock
         self._desk = Desk(clock)
@@ -33,11 +35,13 @@ class BreakingOff:
             talk = await conversation(session, token, lock=True)
             cases = await open_cases(session, talk.id)
             if cases:
-                await self._plan(session, cases[0], changes)
+                case = cases[0]
+                await self._plan(session, case, changes)
             else:
                 matter = Matter(Need.UNCLEAR, Risk.ATTENTION, slots={"reason": "broke_off"})
                 case, _ = await self._desk.open_or_raise(session, talk, matter, changes)
                 self._desk.record(session, case, "broke_off")
+            await self._calls.plan_back(session, case)
         await self._dispatch.announce(changes)
 
     async def _plan(self, session: AsyncSession, case: Case, changes: Changes) -> None:

@@ -4,14 +4,16 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
-from handoff.model.words import Risk, Stage, highest
+from handoff.model.words import Need, Risk, Stage, highest
 from handoff.service.after import Changes
+from handoff.service.calls import Calls
 from handoff.service.cards import make_card, void_cards
 from handoff.service.dispatch import Dispatch
 from handoff.service.identity import is_shared, put_on_record
@@ -23,6 +25,8 @@ from handoff.store.database import Store, rows_changed
 from handoff.store.tables import Case, Conversation, Task, Worker
 
 MAX_REPLY = 2000  # characters a worker may send at once
+MAX_REMINDER = 80  # characters; more is not kept in mind by hearing it
+REMINDS_WITHIN = timedelta(days=60)
 
 
 class CaseworkError(HandoffError):
@@ -43,8 +47,11 @@ class _Act:
 class Casework:
     """Claim, acknowledge, reply, note, risk, stage, close."""
 
-    def __init__(self, store: Store, phrases: Phrases, dispatch: Dispatch, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, phrases: Phrases, dispatch: Dispatch, calls: Calls, clock: Clock
+    ) -> None:
         self._store = store
+        self._calls = calls
         self._phrases = phrases
         self._dispatch = dispatch
         self._clock = clock
@@ -156,6 +163,31 @@ class Casework:
             key = "closed" if stage is Stage.CLOSED else "stage_changed"
             words = self._phrases.say(key, number=act.case.number, stage=self._phrases.of("stage", stage))
             await self._tell_person(act, words, by_worker=False)
+            if stage is Stage.CLOSED:
+                await self._calls.plan_helped(act.session, act.case)
+
+    async def remind(self, case_id: int, worker_id: int, text: str, at: datetime) -> None:
+        """Have the person rung up and told these words at that time."""
+        words, now = _needed(text, "还没写要提醒什么。")[:MAX_REMINDER].rstrip("。！!. "), self._clock.now()
+        if not now < at <= now + REMINDS_WITHIN:
+            raise CaseworkError("bad_time", f"提醒的时间要在今天以后的 {REMINDS_WITHIN.days} 天以内。")
+        if self._calls.is_quiet(at):
+            raise CaseworkError("quiet_hours", "这个时候老人要休息，请换一个时间。")
+        if not self._calls.possible:
+            raise CaseworkError("no_telephone", "乡音这里没有接电话，打不出去。")
+        async with self._mine(case_id, worker_id) as act:
+            if not await self._calls.plan_reminder(act.session, act.case, at, words, worker_id):
+                why = (
+                    "这件事不能由机器打电话，请您自己打。"
+                    if act.case.need == Need.ABUSE
+                    else "还没有电话号码，请先登记服务对象的电话。"
+                )
+                raise CaseworkError("no_number", why)
+
+    async def cancel_call(self, case_id: int, worker_id: int, call_id: int) -> None:
+        """Don't make a planned call after all."""
+        async with self._mine(case_id, worker_id) as act:
+            await self._calls.cancel(act.session, act.case, call_id, worker_id)
 
     async def release(self, case_id: int, worker_id: int) -> None:
         """Let the assistant answer the person again while the case stays with the worker."""

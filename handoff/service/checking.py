@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handoff.model.words import Need, Risk, Stage
 from handoff.service.addresses import join_address
 from handoff.service.away import begin_anew
+from handoff.service.called import STEPS, Called
 from handoff.service.cards import LENGTH, card_number_said, person_of_card, shows_card
 from handoff.service.consent import ASKED, UNANSWERED
 from handoff.service.effects import Effects, Turned
@@ -39,8 +40,9 @@ _TURNS_AWAY = ("talk_cancel", "talk_deny", "human")
 class Checking:
     """One question at a time; nothing is confirmed or denied before the answer is right."""
 
-    def __init__(self, desk: Desk, effects: Effects, phrases: Phrases) -> None:
+    def __init__(self, desk: Desk, effects: Effects, phrases: Phrases, called: Called) -> None:
         self._desk = desk
+        self._called = called
         self._effects = effects
         self._phrases = phrases
         effects.on_number = self._hear_number
@@ -65,6 +67,9 @@ class Checking:
             return False
         if intent in _ASIDES:
             return False
+        if (called := talk.asked or {}).get("step") in STEPS:
+            talk.asked = None
+            return await self._called.hear(turned, text, intent, called)
         if await self._says_who(turned, text):
             return True
         asked: dict[str, Any] = talk.asked or {}

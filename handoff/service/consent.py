@@ -7,6 +7,7 @@ overrides it, and the override is on record.
 import re
 
 from handoff.model.words import Need, Risk, Speaker
+from handoff.model.yes_no import LONGEST, yes_or_no
 from handoff.service.effects import Turned
 from handoff.service.opening import Desk, open_cases
 from handoff.service.phrases import Phrases
@@ -14,19 +15,9 @@ from handoff.service.phrases import Phrases
 NOT_ASKED, ASKED, UNANSWERED, GIVEN, REFUSED = "not_asked", "asked", "unanswered", "given", "refused"
 OVERRIDDEN = "overridden"
 
-_LONGEST = 24
-"""Characters; who says more is telling something else."""
 _BESIDES = 10
 """So many characters beside the words about consent tell nothing of their own."""
 _REPLAYS = ("talk_repeat", "talk_slower", "talk_louder")
-_LITTLE = "[我你您嘛吧啊呀哦哈呢了的得就都也么这些话，。！ 、]*"
-_YES = re.compile(
-    f"{_LITTLE}(愿意|同意|可以|要得|行|中|好|成|对|对头|嗯|哎|给(他|她|社工)?看|看嘛|没(得)?事|没关系|不怕|不碍事|随便看){_LITTLE}"
-    f"((愿意|同意|可以|要得|行|中|好|成|对头|嗯|(给(他|她|社工|他们))?看){_LITTLE})*"
-)
-_NO = re.compile(
-    f"{_LITTLE}(不|莫|别|甭|不要|不想|不得|没)(愿意|同意|行|中|可以|好|要|用|想|干|给.{{0,3}}看|让.{{0,3}}看)?{_LITTLE}(给.{{0,4}}(看|听|晓得|知道))?{_LITTLE}"
-)
 _TAKES_BACK = re.compile(
     r"(反悔|后悔|收回|撤回|取消|不).{0,3}同意"
     r"|(不|莫|别|甭|不要|不想|不愿意|不准|不许)(给|让|叫|跟|对|和|拿给)?(别人|别个|人家|旁人|外人|他们|她们|社工|村里|村上|屋里人|娃儿|儿子|大家)"
@@ -41,7 +32,7 @@ _AGREES = re.compile(
 
 def takes_back(text: str) -> bool:
     """Whether little else is said than that the words are not to be seen: about them, not about a danger."""
-    return len(text.strip()) <= _LONGEST and bool(_TAKES_BACK.search(text))
+    return len(text.strip()) <= LONGEST and bool(_TAKES_BACK.search(text))
 
 
 class Consent:
@@ -62,7 +53,7 @@ class Consent:
 
     async def hear(self, turned: Turned, text: str, intent: str) -> bool:
         """Put on record what the utterance says about consent; True where it says nothing else and is answered."""
-        said = text.strip()[: _LONGEST + 1]
+        said = text.strip()[: LONGEST + 1]
         answer = self._answer_to_question(turned, said, intent)
         if turned.talk.consent == ASKED and intent not in _REPLAYS:
             turned.talk.consent = UNANSWERED  # a yes counts only right after the question
@@ -77,11 +68,8 @@ class Consent:
 
     @staticmethod
     def _answer_to_question(turned: Turned, said: str, intent: str) -> str | None:
-        if turned.talk.consent != ASKED or len(said) > _LONGEST:
-            return None
-        if _NO.fullmatch(said) or intent == "talk_deny":
-            return REFUSED
-        return GIVEN if _YES.fullmatch(said) or intent == "talk_affirm" else None
+        answer = yes_or_no(said, intent) if turned.talk.consent == ASKED else None
+        return None if answer is None else GIVEN if answer else REFUSED
 
     async def _put_on_record(self, turned: Turned, answer: str) -> None:
         turned.talk.consent = answer

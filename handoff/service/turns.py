@@ -18,12 +18,13 @@ from handoff.model.errors import HandoffError
 from handoff.model.hotlines import LAST_HELP, Hotlines
 from handoff.model.nouns import MAX_TEXT, DialogueAnswer, Opening, Outcome, ReplyView, Utterance
 from handoff.model.triage import need_of
-from handoff.model.words import Channel, DangerKind, Need, Risk
+from handoff.model.words import Channel, DangerKind, Need, Purpose, Risk
 from handoff.service.accumulating import Accumulating
 from handoff.service.addresses import address_of, newest_talk
 from handoff.service.after import Changes
 from handoff.service.answering import Accepted, Answering
 from handoff.service.away import begin_anew, has_been_away
+from handoff.service.called import Called
 from handoff.service.checking import CALLER, Checking
 from handoff.service.consent import takes_back
 from handoff.service.dispatch import Dispatch
@@ -35,7 +36,7 @@ from handoff.service.replying import add_reply
 from handoff.service.returning import Returning
 from handoff.service.understanding import Understander, clean_text
 from handoff.store.database import Store, StoreError, rows_changed
-from handoff.store.tables import Address, Conversation, Reply, Station, Turn, Worker
+from handoff.store.tables import Address, Call, Case, Conversation, Reply, Station, Turn, Worker
 
 log = structlog.get_logger()
 
@@ -67,7 +68,8 @@ class Turns:
         self._effects = Effects(self._desk, self._phrases, understander.consulting)
         self._answering = Answering(self._desk, self._effects, self._phrases)
         self._returning = Returning(self._effects, self._phrases)
-        self._checking = Checking(self._desk, self._effects, self._phrases)
+        self._called = Called(self._desk, self._effects, self._phrases)
+        self._checking = Checking(self._desk, self._effects, self._phrases, self._called)
         self._accumulating = Accumulating(understander.screen, clock)
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
@@ -81,6 +83,25 @@ class Turns:
                 talk.asked = {"step": CALLER}
                 words.append(self._phrases["who_calls"])
             reply = await self._add_reply(session, talk, Composed(words), None)
+        return talk.token, view(reply)
+
+    async def begin_call(self, call_id: int) -> tuple[str, ReplyView]:
+        """Somebody has taken a call that we made: the token of its conversation, and the first words.
+
+        Who was cut off goes on where they were.
+        """
+        async with self._store.write() as session:
+            call = await session.get_one(Call, call_id)
+            case = await session.get_one(Case, call.case_id)
+            address = await session.get_one(Address, call.address_id)
+            talk = await session.get_one(Conversation, case.conversation_id, with_for_update=True)
+            words, asked = await self._called.first_words(session, call, case)
+            if call.purpose != Purpose.CALL_BACK or talk.address_id != address.id:
+                talk = await self._new_talk(session, Opening(Channel.PHONE, address=str(address.value)))
+                talk.village_id = talk.village_id or case.village_id
+                talk.asked = asked
+            call.conversation_id = talk.id
+            reply = await self._add_reply(session, talk, Composed([words]), None)
         return talk.token, view(reply)
 
     async def _new_talk(self, session: AsyncSession, opening: Opening) -> Conversation:
@@ -180,7 +201,9 @@ class Turns:
     # -- first transaction: stored, screened, and in danger a case opened and people told ----------------
 
     async def _accept(self, utterance: Utterance) -> Accepted | Outcome:
-        finding = self._understander.screen.screen(utterance.text, confidence=utterance.confidence)
+        finding = self._understander.screen.screen_heard(
+            utterance.text, utterance.others, confidence=utterance.confidence
+        )
         finding = replace(finding, why=tuple(map(clean_text, finding.why)))
         if finding.risk is Risk.ATTENTION and not finding.kinds and takes_back(utterance.text):
             finding = Finding(Risk.ROUTINE, (), ())

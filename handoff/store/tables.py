@@ -211,7 +211,8 @@ class Conversation(Base):
     questions: Mapped[list[str]] = mapped_column(default=list)
     """Danger questions still to be asked, one a turn."""
     asked: Mapped[Any] = mapped_column(Sealed, nullable=True)
-    """What was asked last to know who speaks: `step` (`caller`, `who`, `number`, `name`), the number, and wrong answers."""
+    """What was asked last: `step` (who speaks: `caller`, `who`, `number`, `name`; in a call that we made: `is_it_you`,
+    `heard`, `helped`), and what belongs to it."""
     version: Mapped[int] = mapped_column(default=0)
     """Counts the answers: one made from an older state of the talk is not used."""
     speed: Mapped[float] = mapped_column(default=1.0)
@@ -359,6 +360,30 @@ class Timer(Base):
     """`acknowledge` (nobody has seen an emergency) or `due` (nobody has acted in time)."""
     due_at: Mapped[datetime]
     fired_at: Mapped[datetime | None]
+
+
+class Call(Base):
+    """A telephone call that the service makes by itself."""
+
+    __tablename__ = "calls"
+    __table_args__ = (Index("ix_calls_due", "state", "due_at"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("cases.id"), index=True)
+    address_id: Mapped[int] = mapped_column(ForeignKey("addresses.id"))
+    conversation_id: Mapped[int | None] = mapped_column(ForeignKey("conversations.id"))
+    """What was said in its last try."""
+    purpose: Mapped[str] = mapped_column(String(16))
+    """`call_back`, `reminder` or `helped`."""
+    words: Mapped[Any] = mapped_column(Sealed, nullable=True)
+    """Of a reminder."""
+    state: Mapped[str] = mapped_column(String(16))
+    """`planned`, `ringing`, then `done`, `given_up` or `cancelled`."""
+    code: Mapped[str | None] = mapped_column(String(32))
+    """Why the last try did not succeed."""
+    tries: Mapped[int] = mapped_column(default=0)
+    due_at: Mapped[datetime]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
 
 
 class Answer(Base):

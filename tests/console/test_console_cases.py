@@ -3,6 +3,7 @@
 import asyncio
 import html
 import re
+from datetime import timedelta
 
 import pytest
 from cast import BEATEN, CHEST, DARK, FANG, LIN, SALT, XIUYING, ZHOU
@@ -19,6 +20,8 @@ FORMS = {
     "acknowledge": {},
     "release": {},
     "reply": {"text": "我在。"},
+    "remind": {"text": "明天量血压", "day": "2026-12-01", "time": "10:00"},
+    "uncall": {"call": "1"},
     "card": {},
     "cardvoid": {},
     "note": {"text": "记一笔"},
@@ -110,6 +113,28 @@ async def test_a_volunteer_sees_the_queue_and_not_what_was_said(county: County, 
         for fragment in ("", "?fragment=conversation", "?fragment=events", "?fragment=head"):
             page = await fang.get(f"/console/cases/{case.id}{fragment}")
             assert page.status == 403 and "胸口" not in page.text and case.number not in page.text
+
+
+async def test_a_reminder_is_planned_shown_and_taken_back_by_forms(county: County, web: Pages) -> None:
+    county.domain.calls.possible = True
+    case = await _case(county, CHEST)
+    day = (county.clock.now() + timedelta(days=2)).astimezone().strftime("%Y-%m-%d")
+    async with web.browser(LIN) as lin:
+        await lin.act(case.id, "claim")
+        await lin.act(case.id, "person", name=XIUYING.name, phone=XIUYING.phone)
+        for wrong in (
+            {"day": "", "time": ""},
+            {"day": day, "time": "三点"},
+            {"day": "2020-01-01", "time": "10:00"},
+        ):
+            page = await lin.act(case.id, "remind", text="去量血压", **wrong)
+            assert page.status == 409 and "不打了" not in page.text
+        page = await lin.act(case.id, "remind", text="去量血压", day=day, time="10:00")
+        assert page.status == 200 and "10:00 提醒" in page.text and XIUYING.phone not in page.text
+        (call,) = re.findall(r'name="call" value="(\d+)"', page.text)
+        page = await lin.act(case.id, "uncall", call=call)
+        assert "不打了" not in page.text and "取消了一个电话：提醒" in page.text
+    county.domain.calls.possible = False
 
 
 async def test_a_volunteer_can_send_no_form(county: County, web: Pages) -> None:

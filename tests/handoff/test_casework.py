@@ -48,7 +48,10 @@ async def _refused(doing: Awaitable[object]) -> str:
 async def test_of_twenty_who_claim_at_once_one_wins(county: County) -> None:
     token, case = await _beaten(county)
     stores = [Store(county.settings.store_url) for _ in range(2)]
-    works = [Casework(store, county.domain.phrases, county.domain.dispatch, county.clock) for store in stores]
+    works = [
+        Casework(store, county.domain.phrases, county.domain.dispatch, county.domain.calls, county.clock)
+        for store in stores
+    ]
     try:
         outcomes = await asyncio.gather(
             *(works[n % 2].claim(case.id, county.id_of((LIN, ZHOU)[n // 2 % 2])) for n in range(20)),

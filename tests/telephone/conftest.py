@@ -83,9 +83,9 @@ def mouths() -> Mouths:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def shared_exchange(
-    mouths: Mouths, tmp_path_factory: pytest.TempPathFactory
+    mouths: Mouths, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Exchange]:
-    """One service for a file of tests: its models take seconds to load."""
+    """One service for a file of tests, with its own `SETTINGS` where it has some: models take seconds to load."""
     folder = tmp_path_factory.mktemp("exchange")
     port, worker_port = free_port(), free_port()
     told = sip_settings(port) | {
@@ -94,6 +94,7 @@ async def shared_exchange(
         "QUIET_FROM": "03:00",
         "QUIET_TO": "03:00",
     }
+    told |= getattr(request.module, "SETTINGS", {})
     async with (
         strict_double() as double,
         trial(settings_for(folder, models=MODELS), rasa_url=double.url, **told) as one,
