@@ -155,16 +155,20 @@ class Telephone:
         """One call after the other, and only while a line is left for whoever calls in."""
         calls = self._service.domain.calls
         await self._signs.ready.wait()
-        await calls.recover()
+        left_over = True  # by the last run of the service, or by a fault: it still counts as ringing
         while True:
-            if self._talking + 1 < self._settings.sip_calls or not self._talking:
-                try:
+            try:
+                if left_over:
+                    await calls.recover()
+                    left_over = False
+                if self._talking + 1 < self._settings.sip_calls or not self._talking:
                     due = await calls.take_due()
                     if due is not None:
                         await self._ring_up(due)
                         continue
-                except Exception as error:  # whatever one call comes to, the next is made
-                    log.error("telephone.not_rung_up", fault=type(error).__name__)
+            except Exception as error:  # whatever one call comes to, the next is made
+                log.error("telephone.not_rung_up", fault=type(error).__name__)
+                left_over = True
             await asyncio.sleep(_LOOKS_S)
 
     async def _ring_up(self, due: Due) -> None:

@@ -24,8 +24,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-# Names of the field, so that the recogniser expects them.
-DOMAIN_WORDS = "医保，低保，养老金，社工，村医，降压药，农药，报销，慢病卡，老伴，孙娃"
 _EARS_NICE, _MOUTH_NICE = 5, 15
 """Words that came in, perhaps of danger, are read before anything is said, whatever else the machine does."""
 KEPT_SOUNDS = 64
@@ -140,7 +138,7 @@ class Voices:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _load_recogniser(self) -> Recogniser:
-        recogniser = choose(self.models, prefer=self._settings.recogniser, prompt=DOMAIN_WORDS)
+        recogniser = choose(self.models, prefer=self._settings.recogniser)
         recogniser.load()
         return recogniser
 

@@ -25,7 +25,6 @@ import yaml
 
 from connectors.cli.speech import model_store
 from connectors.settings import ROOT, Settings
-from connectors.voices import DOMAIN_WORDS
 from handoff.language.mishearing import Mishearing
 from tools.encoder.corpus import examples, said
 from voice.audio import Sound
@@ -69,7 +68,7 @@ class Line:
         for prefer in ("whisper", "vosk"):
             # The Korean model that the tests use understands no Chinese.
             if prefer == "whisper" or store.state("vosk-small-cn") == "present":
-                self._ears[prefer] = choose(store, prefer=prefer, prompt=DOMAIN_WORDS)
+                self._ears[prefer] = choose(store, prefer=prefer)
         self._cache = cache
         cache.parent.mkdir(parents=True, exist_ok=True)
         lines = cache.read_text("utf-8").splitlines() if cache.is_file() else []

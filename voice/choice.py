@@ -73,7 +73,7 @@ def _none_present(models: ModelStore) -> Recogniser:
     raise VoiceError("model_missing", "还没有语音识别模型，请运行：xiangyin models fetch")
 
 
-def build(models: ModelStore, name: str, prompt: str) -> Recogniser:
+def build(models: ModelStore, name: str, prompt: str = "") -> Recogniser:
     """The recogniser of a model by its name, not loaded yet."""
     path = models.path(name)
     # Each engine's library takes long to import; only a chosen one is.

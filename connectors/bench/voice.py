@@ -18,7 +18,6 @@ from connectors.bench.turns_spoken import VOICES, Spoken, noises, slow, turns
 from connectors.errors import ConnectorError
 from connectors.settings import ROOT, Settings
 from connectors.trial import Trial, trial
-from connectors.voices import DOMAIN_WORDS
 from voice.activity import VoiceActivity, load_activity
 from voice.audio import Samples, Sound
 from voice.errors import VoiceError
@@ -176,7 +175,7 @@ def _patience(store: ModelStore, kokoro: Kokoro) -> tuple[float, float]:
         smart: Callable[[Samples], float] = SmartTurn(store.path("smart-turn"))
     except VoiceError:
         smart = lambda _speech: 0.5  # noqa: E731
-    ear = WhisperRecogniser(store.path("whisper-base"), prompt=DOMAIN_WORDS)
+    ear = WhisperRecogniser(store.path("whisper-base"))
     cut = pauses = 0
     for at, voice in enumerate(VOICES):
         taker = TurnTaker(VoiceActivity(session), smart)

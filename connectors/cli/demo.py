@@ -20,7 +20,6 @@ from connectors.pages import page_phrases
 from connectors.screens import danger_screen
 from connectors.settings import Settings
 from connectors.trial import Trial, trial
-from connectors.voices import DOMAIN_WORDS
 from handoff.model.words import KIND_ZH, NEED_ZH, RISK_ZH, DangerKind, Need, Risk
 from voice.audio import HEARING_RATE, Sound, disk_error, from_wav, save_wav, to_pcm16
 from voice.choice import choose
@@ -273,7 +272,7 @@ def _villager(settings: Settings) -> Sound:
 
 
 def _hear(settings: Settings, sound: Sound) -> Transcript:
-    recogniser = choose(model_store(settings), prefer=settings.recogniser, prompt=DOMAIN_WORDS)
+    recogniser = choose(model_store(settings), prefer=settings.recogniser)
     return recogniser.transcribe(sound)
 
 

@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 
 from connectors.settings import Settings
-from connectors.voices import DOMAIN_WORDS
 from voice.audio import decode, save_wav
 from voice.choice import choose
 from voice.errors import VoiceError
@@ -21,7 +20,7 @@ def model_store(settings: Settings) -> ModelStore:
 
 def transcribe_files(settings: Settings, files: list[Path]) -> int:
     """One JSON object a file; a file that can't be read has `error` instead of words. 1 if any failed."""
-    recogniser = choose(model_store(settings), prefer=settings.recogniser, prompt=DOMAIN_WORDS)
+    recogniser = choose(model_store(settings), prefer=settings.recogniser)
     recogniser.load()
     failed = 0
     for file in files:

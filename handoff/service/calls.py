@@ -30,6 +30,8 @@ _BACK_AFTER = timedelta(seconds=30)
 MOST_BACK, _BACK_WITHIN = 3, timedelta(hours=2)
 """A line that breaks again and again is not rung for ever: a person has a task by then."""
 _HELPED_AFTER = timedelta(days=1)
+_TOO_LATE = timedelta(hours=2)
+"""A reminder of tomorrow morning is wrong the next morning: what could not be told in time is left to a person."""
 _TASK_WITHIN = timedelta(hours=2)
 _NEVER = (Need.ABUSE,)
 """Whoever is at the telephone may be the one it is about."""
@@ -149,6 +151,8 @@ class Calls:
                 case = await session.get_one(Case, call.case_id)
                 if await self._is_needless(session, call, case):
                     end_call(session, self._desk, call, case, "cancelled", changes)
+                elif call.purpose == Purpose.REMINDER and now - call.due_at > _TOO_LATE:
+                    await self._give_up(session, call, case, changes)
                 elif (later := self._not_now(call, now)) is not None:
                     call.due_at = later
                 else:
@@ -186,14 +190,12 @@ class Calls:
             call.code = why
             content = {"purpose": call.purpose, "why": why, "try": call.tries}
             self._desk.record(session, case, "call_missed", content=content)
-            if call.tries < MOST_TRIES:
-                now = self._clock.now()
-                later = now + _AGAIN_AFTER[Purpose(call.purpose)]
+            later = self._clock.now() + _AGAIN_AFTER[Purpose(call.purpose)]
+            too_late = call.purpose == Purpose.REMINDER and self.is_quiet(later)
+            if call.tries < MOST_TRIES and not too_late:
                 call.state, call.due_at = "planned", self._quiet.ends(later) or later
             else:
-                end_call(session, self._desk, call, case, "given_up", changes)
-                if call.purpose != Purpose.HELPED:
-                    await self._leave_to_a_person(session, case)
+                await self._give_up(session, call, case, changes)
             changes.case(case)
         await self._dispatch.announce(changes)
 
@@ -222,7 +224,11 @@ class Calls:
             content = {"purpose": call.purpose}
             self._desk.record(session, case, "call_cancelled", content=content, worker_id=worker_id)
 
-    async def _leave_to_a_person(self, session: AsyncSession, case: Case) -> None:
+    async def _give_up(self, session: AsyncSession, call: Call, case: Case, changes: Changes) -> None:
+        """No machine rings any more; but for the question whether it helped it is left to a person."""
+        end_call(session, self._desk, call, case, "given_up", changes)
+        if call.purpose == Purpose.HELPED:
+            return
         planned = select(Task.id).where(
             Task.case_id == case.id, Task.kind == "call", Task.done_at.is_(None), Task.asked_by == "unreached"
         )

@@ -17,9 +17,9 @@ _MOST_AROUND = 8
 """Characters beside the digits; who says more tells of something else that has a number."""
 
 
-def card_number_said(text: str) -> str | None:
-    """The card number in an utterance, or in what a card reader typed; None where there is none."""
-    found = re.search(rf"(?<!\d)\d{{{LENGTH}}}(?!\d)", digits_of(text))
+def card_number_said(text: str, *, by_sound: bool = False) -> str | None:
+    """The card number in an utterance, or in what a card reader typed; None where there is none. As `number_said`."""
+    found = re.search(rf"(?<!\d)\d{{{LENGTH}}}(?!\d)", digits_of(text, by_sound=by_sound))
     return found[0] if found else None
 
 

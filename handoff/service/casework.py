@@ -27,6 +27,8 @@ from handoff.store.tables import Case, Conversation, Task, Worker
 MAX_REPLY = 2000  # characters a worker may send at once
 MAX_REMINDER = 80  # characters; more is not kept in mind by hearing it
 REMINDS_WITHIN = timedelta(days=60)
+NOT_DONE = ("联系不上", "本人不要了")
+"""Outcomes after which nobody is asked whether it helped."""
 
 
 class CaseworkError(HandoffError):
@@ -163,7 +165,7 @@ class Casework:
             key = "closed" if stage is Stage.CLOSED else "stage_changed"
             words = self._phrases.say(key, number=act.case.number, stage=self._phrases.of("stage", stage))
             await self._tell_person(act, words, by_worker=False)
-            if stage is Stage.CLOSED:
+            if stage is Stage.CLOSED and outcome not in NOT_DONE:
                 await self._calls.plan_helped(act.session, act.case)
 
     async def remind(self, case_id: int, worker_id: int, text: str, at: datetime) -> None:

@@ -83,6 +83,7 @@ class Checking:
             await self._hear_name(turned, text, asked)
             return True
         number = card_number_said(text) or number_said(text)
+        number = number or card_number_said(text, by_sound=True) or number_said(text, by_sound=True)
         if number is not None:
             await self._hear_number(turned, number)
             return True

@@ -24,18 +24,29 @@ _DIGITS = {
     **{chr(0xFF10 + value): str(value) for value in range(10)},
     "〇": "0", "洞": "0", "幺": "1", "两": "2", "俩": "2", "拐": "7",
 }  # fmt: skip
+_DIGIT_SOUNDS = {
+    "ling": "0", "dong": "0", "yi": "1", "yao": "1", "er": "2", "liang": "2", "san": "3", "si": "4", "wu": "5", "liu": "6",
+    "qi": "7", "guai": "7", "ba": "8", "jiu": "9",
+}  # fmt: skip
 _BETWEEN_DIGITS = re.compile(r"[\s，,、。.\-]+")
 
 
-def number_said(text: str) -> str | None:
-    """The case number in an utterance, however its digits are written; None where there is none."""
-    found = re.search(r"(?<!\d)\d{4,6}(?!\d)", digits_of(text))
+def number_said(text: str, *, by_sound: bool = False) -> str | None:
+    """The case number in an utterance, however its digits are written; None where there is none.
+
+    by_sound: what sounds like a digit is one, where a number was asked for (骑二八骑 is 7287).
+    """
+    found = re.search(r"(?<!\d)\d{4,6}(?!\d)", digits_of(text, by_sound=by_sound))
     return found[0] if found else None
 
 
-def digits_of(text: str) -> str:
-    """Its digits, however they are written; `x` for everything else but what stands between digits."""
-    return "".join(_DIGITS.get(char, "x") for char in _BETWEEN_DIGITS.sub("", text))
+def digits_of(text: str, *, by_sound: bool = False) -> str:
+    """Its digits, however they are written or, if wanted, sound; `x` for all else but what stands between digits."""
+    plain = _BETWEEN_DIGITS.sub("", text)
+    if not by_sound:
+        return "".join(_DIGITS.get(char, "x") for char in plain)
+    closing = plain.rstrip("吧")  # sounds like an eight, and closes a sentence
+    return "".join(_DIGITS.get(char) or _DIGIT_SOUNDS.get("".join(_syllables(char)), "x") for char in closing)
 
 
 def says_name(text: str, name: str) -> bool:

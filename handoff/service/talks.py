@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from sqlalchemy import case as case_when
 from sqlalchemy import select
 
 from handoff.model.errors import HandoffError
@@ -11,11 +10,9 @@ from handoff.model.words import Risk
 from handoff.service.checking import NUMBER, WHO
 from handoff.service.turns import conversation, holder, view
 from handoff.store.database import Store
-from handoff.store.tables import Case, Conversation, Reply, Station, Village
+from handoff.store.tables import Case, Conversation, Reply, Station
 
-_VILLAGES = 12
-"""More than so many would crowd out what was really said."""
-_DIGITS = "号码，一二三四五六七八九零"
+_DIGITS = "零一二三四五六七八九，二九五七"
 _NUMBER_ASKED = (WHO, NUMBER)
 
 
@@ -51,18 +48,15 @@ class Talks:
             return await holder(session, await session.get_one(Conversation, conversation_id))
 
     async def likely_words(self, token: str) -> str:
-        """What a recogniser should expect to hear just now: digits where a number was asked for, and the villages' names.
+        """What a recogniser should expect to hear just now: digits, where a number was asked for.
 
-        Not the name that would be the right answer to a question: whoever guesses must not be helped by it. Empty where the
-        store can't say: hearing does not depend on it.
+        Nothing else: names of the field and of villages made more errors than they mended (decision 16), and whoever guesses at
+        the answer to a question must not be helped to it. Empty where the store can't say: hearing does not depend on it.
         """
         try:
             async with self._store.read() as session:
                 talk = await conversation(session, token)
-                own = case_when((Village.id == talk.village_id, 0), else_=1)
-                names = await session.scalars(select(Village.name).order_by(own, Village.id).limit(_VILLAGES))
-                digits = [_DIGITS] if (talk.asked or {}).get("step") in _NUMBER_ASKED else []
-                return "，".join([*names, *digits])
+                return _DIGITS if (talk.asked or {}).get("step") in _NUMBER_ASKED else ""
         except HandoffError:
             return ""
 

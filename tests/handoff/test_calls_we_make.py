@@ -236,6 +236,24 @@ async def test_whoever_says_something_else_is_heard(county: County) -> None:
     assert "记下了" in await says(county, token, SALT)
 
 
+async def test_a_reminder_that_would_come_too_late_is_left_to_a_person(county: County) -> None:
+    county.at_hour(19)
+    case = await mine(county, name=XIUYING.name)
+    await reminded(county, case, timedelta(hours=1, minutes=45))
+    call = await due(county, timedelta(hours=1, minutes=50))
+    assert call is not None
+    await county.domain.calls.missed(call.id, "no_answer")
+    assert await state(county, call) == "given_up", "tomorrow morning it would be wrong"
+    assert await county.rows(Task, Task.case_id == case.id, Task.asked_by == "unreached")
+
+
+async def test_a_reminder_that_the_service_slept_through_is_left_to_a_person(county: County) -> None:
+    case = await mine(county, name=XIUYING.name)
+    await reminded(county, case)
+    assert await due(county, timedelta(hours=5)) is None
+    assert "call_given_up" in await county.kinds_of_events(case)
+
+
 @pytest.mark.parametrize(
     ("after", "code"),
     [
@@ -322,6 +340,13 @@ async def test_what_did_not_help_becomes_a_matter_of_its_own(county: County, no:
     assert "not_helped" in await county.kinds_of_events(case)
     (again,) = await county.cases(token)
     assert (again.need, again.risk, again.stage) == (case.need, "attention", "intake")
+
+
+async def test_what_was_not_done_is_not_asked_about(county: County) -> None:
+    case = await mine(county)
+    lin = county.id_of(LIN)
+    await county.domain.casework.close(case.id, lin, Stage.CLOSED, "打了三次没人接", "联系不上")
+    assert await due(county, timedelta(days=2)) is None
 
 
 @pytest.mark.parametrize("text", [CHEST, DARK, BEATEN])

@@ -568,6 +568,19 @@ async def test_a_number_is_heard_however_it_is_written(text: str, number: str | 
     assert number_said(text) == number
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("后马是骑二八骑", "7287"), ("医物三七吧", "1537"), ("5要34", "5134"), ("是八，酒，零零", "8900"), ("一二九零嘛", "1290"),
+        ("我有事要说", None), ("我家的医保卡丢了", None), ("", None),
+    ],
+)  # fmt: skip
+async def test_where_a_number_was_asked_for_what_sounds_like_one_is_one(
+    text: str, number: str | None
+) -> None:
+    assert number_said(text, by_sound=True) == number
+
+
 async def test_a_name_is_neither_a_part_of_it_nor_another() -> None:
     assert says_name("黄秀英", "王秀英") is False
     assert says_name("秀英", "王秀英") is False

@@ -179,6 +179,12 @@ def test_whisper_says_what_else_it_may_have_been(whisper: Recogniser, spoken: So
     assert len(set(heard.others)) == len(heard.others)
 
 
+def test_what_follows_a_long_pause_is_not_lost(whisper: Recogniser, speaker: Speaker) -> None:
+    first, second = (speaker.say(text).at(16000).samples for text in (SENTENCE, "家里的降压药也吃完了。"))
+    heard = whisper.transcribe(Sound(np.concatenate([first, silence(2.0).samples, second]), 16000))
+    assert "痛" in heard.text and "药" in heard.text
+
+
 def test_words_that_are_expected_are_heard_where_they_were_not(whisper: Recogniser, speaker: Speaker) -> None:
     sound = speaker.say("我家住在柳树坪。").at(8000)
     assert "柳树坪" in whisper.transcribe(sound, expect="青石村，柳树坪").text
