@@ -19,6 +19,7 @@ IS_IT_YOU, HEARD, HELPED = "is_it_you", "heard", "helped"
 STEPS = (IS_IT_YOU, HEARD, HELPED)
 _NOT_HELPED = re.compile(r"(没|不|未).{0,3}(帮|好|办|用|行|来|成|解决|弄|搞|到|见)")
 _HAS_HELPED = re.compile(r"帮到|帮上|好了|办好|办成|办妥|解决|弄好|搞好|来过|谢谢|多谢|有用")
+_NOT_HEARD = re.compile(r"(没|不|未|莫|冇).{0,2}(听|晓得|知道|明白|懂|记)")
 _HAS_HEARD = re.compile(r"听(清|见|到|明白)|晓得|知道|记(到|得|住|下|着)|明白|好的|收到")
 
 
@@ -70,7 +71,7 @@ class Called:
 
     async def _has_heard(self, turned: Turned, text: str, intent: str, call: Call, case: Case) -> bool:
         answer = yes_or_no(text, intent)
-        if answer is False:
+        if answer is False or _NOT_HEARD.search(text):
             self._remind(turned, call)
             return True
         if answer is None and not _HAS_HEARD.search(text):

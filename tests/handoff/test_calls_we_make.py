@@ -213,11 +213,14 @@ async def test_a_yes_is_a_yes_in_many_words_and_a_key(county: County, yes: str) 
     assert REMINDER in await says(county, token, yes)
 
 
-async def test_what_was_not_understood_is_said_again(county: County) -> None:
-    await reminded(county, await mine(county, name=XIUYING.name))
+@pytest.mark.parametrize("no", ["不行", "没听清", "我不晓得你说的啥子"])
+async def test_what_was_not_understood_is_said_again(county: County, no: str) -> None:
+    case = await mine(county, name=XIUYING.name)
+    await reminded(county, case)
     _, token, _ = await taken(county, timedelta(hours=2))
     await says(county, token, "是")
-    assert REMINDER in await says(county, token, "不行")
+    assert REMINDER in await says(county, token, no)
+    assert "reminder_heard" not in await county.kinds_of_events(case)
 
 
 async def test_danger_said_in_a_call_of_ours_comes_first(county: County) -> None:
