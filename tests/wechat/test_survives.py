@@ -34,6 +34,6 @@ async def test_each_message_is_answered_once_through_kills_and_faults(
     assert {name: found[name] for name in ("lost", "out_of_order", "given_up")} == {
         "lost": 0, "out_of_order": 0, "given_up": 0,
     }  # fmt: skip
-    # What was sent in the milliseconds before a kill is said again: the platform can't be asked (decision 14).
-    assert found["answered_twice"] == found["of_them_by_kills"] <= 8
+    # What was under way at a kill may be said again: the platform can't be asked (decision 14). Ten messages come a second.
+    assert found["answered_twice"] == found["of_them_by_kills"] <= 20
     assert found["stored"] >= 160
