@@ -210,7 +210,7 @@ class Inbox:
         if len(parts) == 1:
             await self._dispatch.shown_now(reply_id)
         else:
-            await self._dispatch.part_arrived(reply_id, 1)
+            await self._dispatch.parts_arrived({reply_id: 1})
 
     # -- the work ------------------------------------------------------------------------------------------
 

@@ -92,10 +92,8 @@ class WeChatWay:
                 return ARRIVED  # the text has; nobody is sent out for a sound
             if told.code is not None:
                 return told
-            # Theirs before ours: they wait for ours to be on record.
-            for other in along if at == 0 else []:
-                await self._dispatch.part_arrived(other.id, 1)
-            await self._dispatch.part_arrived(reply.id, at + 1)
+            with_it = {other.id: 1 for other in along} if at == 0 else {}
+            await self._dispatch.parts_arrived(with_it | {reply.id: at + 1})
         return ARRIVED
 
     async def parts(self, reply: Reply) -> list[Part]:

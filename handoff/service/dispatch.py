@@ -7,7 +7,7 @@ row, so that a row is driven once however often it is found, and steps may run t
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from handoff.model.quiet import QuietHours
 from handoff.model.triage import TIME_TO_HUMAN
 from handoff.model.words import Risk, Stage
 from handoff.service.after import Changes
+from handoff.service.arriving import Arriving
 from handoff.service.hub import Hub, of_conversation, of_worker
 from handoff.service.identity import is_shared
 from handoff.service.opening import Desk
@@ -136,6 +137,7 @@ class Dispatch:
         self._hub = hub
         self._clock = clock
         self._desk = Desk(clock)
+        self._arriving = Arriving(store)
         self._started: set[str] = set()
         self._running: set[asyncio.Future[Any]] = set()
         self._delivered: set[str] = set()
@@ -230,11 +232,9 @@ class Dispatch:
                 changes.notices.append(notice)
         await self.announce(changes)
 
-    async def part_arrived(self, reply_id: str, parts: int) -> None:
-        """So many parts of a reply that is sent in several have arrived; a further attempt goes on behind them."""
-        async with self._store.write() as session:
-            going = update(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
-            await session.execute(going.where(Notice.parts < parts).values(parts=parts))
+    async def parts_arrived(self, parts: Mapping[str, int]) -> None:
+        """So many parts of these replies (by id) have arrived; a further attempt goes on behind them."""
+        await self._arriving.record(parts)
 
     async def page_is_back(self, conversation_id: int) -> None:
         """A page has opened its line again: what could not reach it goes out once more."""
