@@ -1,5 +1,7 @@
 """What a telephone line makes of a voice: 8 kHz, A-law (G.711, as Chinese exchanges use it), and noise."""
 
+from typing import Any, Literal
+
 import av
 import numpy as np
 
@@ -21,20 +23,31 @@ def over_telephone(sound: Sound, *, noise_db: float | None = None, seed: int = 0
         loudness = float(np.sqrt(np.mean(samples**2)))
         noise = np.random.default_rng(seed).standard_normal(len(samples))
         samples = (samples + noise * loudness / 10 ** (noise_db / 20)).astype(np.float32)
-    return from_pcm16(_through_g711(to_pcm16(Sound(samples, LINE_RATE))), LINE_RATE)
+    return from_pcm16(_from_alaw(to_alaw(Sound(samples, LINE_RATE))), LINE_RATE)
 
 
-def _through_g711(pcm: bytes) -> bytes:
-    coder = av.CodecContext.create("pcm_alaw", "w")
-    decoder = av.CodecContext.create("pcm_alaw", "r")
-    for one in (coder, decoder):
-        one.sample_rate, one.layout, one.format = LINE_RATE, "mono", "s16"
-    heard = bytearray()
+def to_alaw(sound: Sound) -> bytes:
+    """The sound as a line carries it, one byte a sample at `LINE_RATE`."""
+    coder, pcm = _codec("w"), to_pcm16(sound.at(LINE_RATE))
+    carried = bytearray()
     for start in range(0, len(pcm), _MOST_BYTES):
         block = np.frombuffer(pcm[start : start + _MOST_BYTES], dtype="<i2")[None, :]
         frame = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
         frame.sample_rate = LINE_RATE
-        for packet in coder.encode(frame):
-            for decoded in decoder.decode(packet):
-                heard += decoded.to_ndarray().tobytes()
+        carried += b"".join(bytes(packet) for packet in coder.encode(frame))
+    return bytes(carried)
+
+
+def _from_alaw(carried: bytes) -> bytes:
+    decoder = _codec("r")
+    heard = bytearray()
+    for start in range(0, len(carried), _MOST_BYTES):
+        for decoded in decoder.decode(av.Packet(carried[start : start + _MOST_BYTES])):
+            heard += decoded.to_ndarray().tobytes()
     return bytes(heard)
+
+
+def _codec(way: Literal["r", "w"]) -> Any:
+    codec = av.CodecContext.create("pcm_alaw", way)
+    codec.sample_rate, codec.layout, codec.format = LINE_RATE, "mono", "s16"
+    return codec
