@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from connectors.call_line import CallLine
 from connectors.sip_line import SipLine
 from connectors.voices import Voices
 from handoff.service.phrases import Phrases
@@ -36,8 +37,8 @@ class Bridge:
     def __init__(
         self,
         talk: LiveTalk,
-        line: SipLine,
-        dial: Dial,
+        line: CallLine,
+        dial: Dial | None,
         voices: Voices,
         phrases: Phrases,
         domain: PuttingThrough,
@@ -51,15 +52,17 @@ class Bridge:
 
     async def run(self, wanted: PutThrough, say: Callable[[str], None]) -> None:
         """Ring up one after the other; `say` speaks to the caller. Ends when the worker has hung up, or nobody took it."""
-        say(self._phrases["putting_through"])
+        dial = self._dial
+        if dial is not None:
+            say(self._phrases["putting_through"])
         for one in wanted.to:
-            call = await self._ring(one.phone)
+            call = await self._ring(dial, one.phone) if dial is not None else None
             if call is None:
                 continue
             line = SipLine(call)
             line.open()
             try:
-                if not await self._takes(call, line, wanted):
+                if not await self._takes(line, wanted):
                     continue
                 await self._domain.taken(wanted.case_id, one.worker_id)
                 log.info("telephone.put_through", case=wanted.case_id)
@@ -68,17 +71,16 @@ class Bridge:
                 return
             finally:
                 await line.close()
-                with suppress(Exception):  # it may be over
-                    await call.hangup()
+                await line.hang_up()
         log.info("telephone.not_put_through", case=wanted.case_id, rung=len(wanted.to))
         await self._domain.nobody(wanted.case_id)
         say(self._phrases["nobody_free"])
 
-    async def _ring(self, phone: str) -> Any:
+    async def _ring(self, dial: Dial, phone: str) -> Any:
         call = None
         try:
             async with asyncio.timeout(_RINGS_S):
-                call = await self._dial(phone)
+                call = await dial(phone)
                 await call.wait_established()
                 return call
         except (
@@ -90,10 +92,10 @@ class Bridge:
                     await call.hangup()
             return None
 
-    async def _takes(self, call: Any, line: SipLine, wanted: PutThrough) -> bool:
+    async def _takes(self, line: SipLine, wanted: PutThrough) -> bool:
         """Whether the worker presses the key that takes the call."""
         pressed: asyncio.Queue[str] = asyncio.Queue()
-        call.on_dtmf(lambda key: pressed.put_nowait(str(key.digit)))
+        line.on_key(pressed.put_nowait)
         words = self._phrases.say(
             "put_through",
             village=wanted.village or self._phrases["no_village"],
@@ -154,7 +156,7 @@ class Bridge:
             self._talk.pass_on(None)
 
 
-def _carry(samples: Samples, to: SipLine) -> None:
+def _carry(samples: Samples, to: CallLine) -> None:
     if to.unsaid_s() > _MOST_BEHIND_S:
         to.hush()
     to.say(Sound(samples, HEARING_RATE))

@@ -193,7 +193,11 @@ async def service(
 def _said_ahead(settings: Settings, phrases: Phrases, consulting: Consulting) -> list[str]:
     """What is rendered ahead: on a telephone everything that can be, since there a silence is all one has."""
     fixed = [*phrases.fixed(), *page_phrases().values()]
-    return [*fixed, *responses(), *said_in(consulting.files)] if settings.sip_user else fixed
+    return (
+        [*fixed, *responses(), *said_in(consulting.files)]
+        if settings.sip_user or settings.audio_socket
+        else fixed
+    )
 
 
 def explain_os_error(error: OSError) -> ConnectorError:

@@ -23,6 +23,8 @@ from handoff.console.pages import Console
 from handoff.model.clock import Clock
 
 if TYPE_CHECKING:
+    from connectors.audio_socket import AudioSocket
+    from connectors.switchboard import Switchboard
     from connectors.telephone import Telephone
 
 
@@ -66,36 +68,63 @@ async def serve(settings: Settings, say: Callable[[str], None]) -> None:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     door = _bind(settings)
     async with service(settings, say) as parts:
-        telephone: Telephone | None = None
+        lines = Lines(parts, say)
         runner = web.AppRunner(build_app(parts), access_log=None, shutdown_timeout=3)
         await runner.setup()
         try:
             await web.SockSite(runner, door, ssl_context=_tls(settings)).start()
             await seed(parts.domain, say)
-            telephone = await _telephone(parts, say)
+            await lines.open()
             _announce(settings, runner, say)
             await stop.wait()
             say("正在停下……")
         finally:
-            if telephone is not None:
-                await telephone.stop()
+            await lines.close()
             await runner.cleanup()
 
 
-async def _telephone(parts: Service, say: Callable[[str], None]) -> "Telephone | None":
-    """The telephone, where one is set; a telephone that can't be had keeps nobody from the pages."""
-    if not parts.settings.sip_user:
-        return None
-    from connectors.telephone import Telephone
+class Lines:
+    """The ways by which calls come, where any are set; a line that can't be had keeps nobody from the pages."""
 
-    telephone = Telephone(parts)
-    try:
-        await telephone.start()
-    except ConnectorError as error:
-        say(error.message)
-        return None
-    say("电话已经接通，可以打进来了。")
-    return telephone
+    def __init__(self, parts: Service, say: Callable[[str], None]) -> None:
+        self._parts = parts
+        self._say = say
+        self._open: list[Telephone | AudioSocket] = []
+        self._switchboard: Switchboard | None = None
+
+    async def open(self) -> None:
+        """Take calls from now on."""
+        settings = self._parts.settings
+        if not (settings.sip_user or settings.audio_socket):
+            return
+        from connectors.audio_socket import AudioSocket
+        from connectors.switchboard import Switchboard
+        from connectors.telephone import Telephone
+
+        self._switchboard = switchboard = Switchboard(self._parts)
+        await switchboard.start()
+        if settings.sip_user:
+            await self._start(Telephone(self._parts, switchboard), "电话已经接通，可以打进来了。")
+        if settings.audio_socket:
+            await self._start(
+                AudioSocket(self._parts, switchboard), "AudioSocket 已经打开，Asterisk 可以接进来了。"
+            )
+
+    async def _start(self, line: "Telephone | AudioSocket", said: str) -> None:
+        try:
+            await line.start()
+        except ConnectorError as error:
+            self._say(error.message)
+            return
+        self._open.append(line)
+        self._say(said)
+
+    async def close(self) -> None:
+        """Take no more calls, and end those that are going on: what was said is kept, and a call back is planned."""
+        for line in self._open:
+            await line.stop()
+        if self._switchboard is not None:
+            self._switchboard.close()
 
 
 def _end_with_stdin() -> None:

@@ -127,6 +127,10 @@ class Settings(BaseSettings):
         default=True,
         description="whether the telephone rings people up by itself: a call that broke off, a reminder, whether it helped",
     )
+    audio_socket: str = Field(
+        default="",
+        description="ADDRESS:PORT on which an Asterisk hands over calls by AudioSocket; empty: none",
+    )
     sip_calls: int = Field(default=6, ge=1, description="calls at once; further ones hear busy")
     rasa_url: str = Field(
         default="", description="address of a Rasa started elsewhere; empty: one is started and supervised"

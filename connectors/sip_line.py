@@ -1,21 +1,18 @@
 """A call's sound as a `Line`: what the wire carries on one side, 16 kHz for us on the other."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import soxr
 
-from voice.audio import HEARING_RATE, Samples, Sound, from_pcm16, to_pcm16
+from connectors.call_line import LOST_S, NONE, NOTHING_S, Inflow
+from voice.audio import HEARING_RATE, Samples, Sound, to_pcm16
 
 _STEP_S = 0.02
 _AHEAD_S = 0.2
 """So much is given to the wire ahead of time: enough for a busy loop, and soon silent."""
-_NOTHING_S = 0.4
-"""Where nothing at all comes for so long, silence is heard: some telephones send none, and a dead line must not keep
-what was said last from being answered."""
-_LOST_S = 5.0
 _BYTES = 2
 
 
@@ -44,7 +41,7 @@ class SipLine:
         self._audio = call.audio
         self._rate = 8000
         self._unsaid = bytearray()
-        self._to_us: soxr.ResampleStream | None = None
+        self._to_us = Inflow()
         self._feeding: asyncio.Task[None] | None = None
         self._last = self._arrived = 0.0
         self._over = False
@@ -61,9 +58,18 @@ class SipLine:
             self._feeding.cancel()
             await asyncio.gather(self._feeding, return_exceptions=True)
 
+    def on_key(self, heard: Callable[[str], None]) -> None:
+        """Tell of each key that is pressed."""
+        self._call.on_dtmf(lambda key: heard(str(key.digit)))
+
+    async def hang_up(self) -> None:
+        """End the call; nothing where it is over."""
+        with suppress(Exception):  # the stack's own kinds, all bare: they were quicker
+            await self._call.hangup()
+
     def is_lost(self) -> bool:
         """Whether nothing has come for so long that nobody can have put down the receiver."""
-        return asyncio.get_running_loop().time() - self._arrived > _LOST_S
+        return asyncio.get_running_loop().time() - self._arrived > LOST_S
 
     async def hear(self) -> Samples | None:
         """What has come in the last moments; None when the call is over."""
@@ -76,7 +82,7 @@ class SipLine:
             if len(heard):
                 self._arrived = self._last = now
                 return heard
-            if now - self._last > _NOTHING_S:
+            if now - self._last > NOTHING_S:
                 silence = round((now - self._last) * HEARING_RATE)
                 self._last = now
                 return np.zeros(silence, np.float32)
@@ -88,24 +94,16 @@ class SipLine:
 
         try:
             pcm = self._audio.read(1 << 14)
-            return self._at_our_rate(pcm, self._audio.info().rx_sample_rate) if pcm else _NONE
+            return self._to_us.take(pcm, self._audio.info().rx_sample_rate) if pcm else NONE
         except (AudioRestarted, AudioNotActive):
-            self._to_us = None
+            self._to_us.anew()
             self._over = self._over or self._has_ended()
-            return _NONE
+            return NONE
 
     def _has_ended(self) -> bool:
         from baresip import CallState
 
         return bool(self._call.state is CallState.CLOSED)
-
-    def _at_our_rate(self, pcm: bytes, rate: int) -> Samples:
-        samples = from_pcm16(pcm, rate).samples
-        if rate in (HEARING_RATE, 0):
-            return samples
-        if self._to_us is None:
-            self._to_us = soxr.ResampleStream(rate, HEARING_RATE, 1, dtype="float32", quality="MQ")
-        return np.asarray(self._to_us.resample_chunk(samples), np.float32)
 
     def say(self, sound: Sound) -> None:
         """Put it behind what is still to be said."""
@@ -146,6 +144,3 @@ class SipLine:
         if self._unsaid and room > 0:
             taken = self._audio.write(bytes(self._unsaid[:room]))
             del self._unsaid[:taken]
-
-
-_NONE: Samples = np.zeros(0, np.float32)

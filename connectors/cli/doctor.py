@@ -83,6 +83,7 @@ async def examine(settings: Settings, as_json: bool) -> int:
         ("微信公众号", lambda: _wechat(settings)),
         ("企业微信", lambda: _wecom(settings)),
         ("电话", lambda: _telephone(settings, base)),
+        ("AudioSocket", lambda: _audio_socket(settings)),
     ]
     found = [Check("设置", True, "must", f"读得通，数据在 {settings.data}")]
     found += await asyncio.gather(*(asyncio.to_thread(_guarded, name, look) for name, look in looks))
@@ -362,6 +363,19 @@ def _telephone(settings: Settings, base: str) -> Check:
         return Check(name, False, "must", f"{settings.sip_listen} 用不了", mend)
     how = f"到 {settings.sip_registrar} 登记" if settings.sip_registrar else "等电话直接打来"
     return Check(name, True, "must", f"{how}，同时接 {settings.sip_calls} 个")
+
+
+def _audio_socket(settings: Settings) -> Check:
+    name, address = "AudioSocket", settings.audio_socket
+    if not address:
+        return Check(name, True, "should", "没有设，不从 Asterisk 接电话")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        return Check(name, False, "must", f"{address} 不对", "XIANGYIN_AUDIO_SOCKET 写成 地址:端口")
+    if host in ("0.0.0.0", "[::]"):  # noqa: S104  # compared with, not bound to
+        mend = "写 Asterisk 够得着的那个内网地址"
+        return Check(name, False, "should", "谁都能接进来：AudioSocket 没有密码", mend)
+    return Check(name, True, "must", f"在 {address} 等 Asterisk，同时接 {settings.sip_calls} 个")
 
 
 def _can_listen(address: str) -> bool:

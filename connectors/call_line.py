@@ -1,0 +1,62 @@
+"""What a call needs of its line, whichever way it comes."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import soxr
+
+from voice.audio import HEARING_RATE, Samples, from_pcm16
+from voice.live import Line
+
+NOTHING_S = 0.4
+"""Where nothing at all comes for so long, silence is heard: some telephones send none, and a dead line must not keep
+what was said last from being answered."""
+LOST_S = 5.0
+NONE: Samples = np.zeros(0, np.float32)
+
+
+class CallLine(Line, Protocol):
+    """The sound of one call, both ways, and its keys."""
+
+    def open(self) -> None:
+        """Begin to send."""
+        ...
+
+    async def close(self) -> None:
+        """Send no more."""
+        ...
+
+    async def hang_up(self) -> None:
+        """End the call; nothing where it is over."""
+        ...
+
+    def on_key(self, heard: Callable[[str], None]) -> None:
+        """Tell of each key that is pressed."""
+        ...
+
+    def is_lost(self) -> bool:
+        """Whether nobody can have put down the receiver: it went dead."""
+        ...
+
+
+class Inflow:
+    """Sound that comes in at the wire's rate, as a stream at ours."""
+
+    def __init__(self) -> None:
+        self._stream: soxr.ResampleStream | None = None
+        self._rate = 0
+
+    def take(self, pcm: bytes, rate: int) -> Samples:
+        """The next samples: 16-bit mono at `rate` Hz (0: ours already)."""
+        samples = from_pcm16(pcm, rate or HEARING_RATE).samples
+        if rate in (HEARING_RATE, 0):
+            return samples
+        if self._stream is None or rate != self._rate:
+            self._rate = rate
+            self._stream = soxr.ResampleStream(rate, HEARING_RATE, 1, dtype="float32", quality="MQ")
+        return np.asarray(self._stream.resample_chunk(samples), np.float32)
+
+    def anew(self) -> None:
+        """What comes now is not the continuation of what came."""
+        self._stream = None
