@@ -17,6 +17,7 @@ def configure_logs(level: str = "INFO") -> None:
             structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
-        # Asked for at each line: whoever replaces standard error later gets the lines.
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        # Asked for at each line: whoever replaces standard error later gets the lines. Each is one write, its end included:
+        # what another thread prints meanwhile must not come between.
+        logger_factory=lambda *_: structlog.WriteLogger(sys.stderr),
     )
