@@ -23,7 +23,7 @@ from connectors.wechat.double import Double, Rules
 from connectors.wechat.double.run import settings_for
 from connectors.wechat.double.sounds import to_amr
 from handoff.store.database import Store
-from handoff.store.tables import Address, Conversation, Reply, Turn
+from handoff.store.tables import Address, Conversation, Notice, Reply, Turn
 from voice.audio import Sound, to_wav
 from voice.kokoro import RATE, Kokoro
 from voice.speech_text import speakable
@@ -201,13 +201,13 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
     """Compares each villager's screen with what the store says was answered, in its order."""
     end = time.monotonic() + SETTLES_WITHIN_S
     while True:
-        wanted = await _answers(store)
+        wanted, carried = await _answers(store)
         # What waited behind another answer came with it in one message; no answer has lines of its own.
         seen = {
             name: [line for one in who.reached if one.kind == "text" for line in one.text.splitlines()]
             for name, who in run.double.villagers.items()
         }
-        told = not any(Counter(texts) - Counter(seen.get(name, [])) for name, texts in wanted.items())
+        told = not any(Counter(texts) - Counter(seen.get(name, [])) for name, texts in carried.items())
         told = told and sum(map(len, wanted.values())) >= messages
         # A voice follows its text by the seconds that it takes to render.
         voices = sum(one.kind == "voice" for who in run.double.villagers.values() for one in who.reached)
@@ -215,7 +215,8 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
             break
         await asyncio.sleep(0.5)
     faults = sum(one.kind == "fault" for who in run.double.villagers.values() for one in who.reached)
-    lost = sum((Counter(texts) - Counter(seen.get(name, []))).total() for name, texts in wanted.items())
+    lost = sum((Counter(texts) - Counter(seen.get(name, []))).total() for name, texts in carried.items())
+    handed_over = sum(map(len, wanted.values())) - sum(map(len, carried.values()))
     twice, by_kills = _twice(run, wanted)
     disorder = sum(
         sorted(seen.get(name, [])) == sorted(texts) and seen.get(name) != texts
@@ -225,7 +226,7 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
     return {
         "messages": messages, "stored": sum(map(len, wanted.values())), "kills": kills, "pushes": len(run.double.pushing.tries),
         "api_calls": len(run.double.api.calls), "api_errors": sum(code == 500 for _, code in run.double.api.calls),
-        "tokens": run.double.api.tokens.given, "lost": lost, "answered_twice": twice, "of_them_by_kills": by_kills, "out_of_order": disorder, "given_up": faults,
+        "tokens": run.double.api.tokens.given, "lost": lost, "handed_over": handed_over, "answered_twice": twice, "of_them_by_kills": by_kills, "out_of_order": disorder, "given_up": faults,
         "voice_answers": voices,
         "p50_s": round(quantiles[49], 3), "p95_s": round(quantiles[94], 3),
     }  # fmt: skip
@@ -244,14 +245,21 @@ def _twice(run: _Run, wanted: dict[str, list[str]]) -> tuple[int, int]:
     return twice, by_kills
 
 
-async def _answers(store: Store) -> dict[str, list[str]]:
-    """By openid, the answers on record in the order of the messages."""
+async def _answers(store: Store) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """By openid, the answers on record in the order of the messages; and those of them that WeChat has not refused.
+
+    Of what it refused the service knows: a worker has a task, and it is said when the person writes again.
+    """
+    refused = select(Notice.reply_id).where(Notice.state == "failed")
     async with store.read() as session:
         rows = await session.execute(
-            select(Address.value, Reply.text).join(Conversation, Conversation.address_id == Address.id)
+            select(Address.value, Reply.text, Reply.id.in_(refused)).join(Conversation, Conversation.address_id == Address.id)
             .join(Turn, Turn.conversation_id == Conversation.id).join(Reply, Reply.turn_id == Turn.id).order_by(Turn.id)
         )  # fmt: skip
         found: dict[str, list[str]] = {}
-        for openid, text in rows:
+        carried: dict[str, list[str]] = {}
+        for openid, text, failed in rows:
             found.setdefault(str(openid), []).append(str(text))
-    return found
+            if not failed:
+                carried.setdefault(str(openid), []).append(str(text))
+    return found, carried
