@@ -13,13 +13,13 @@ from functools import partial
 import numpy as np
 import structlog
 
-from connectors.call_line import LOST_S, NOTHING_S, Inflow
+from connectors.call_line import DEAD_S, LOST_S, NOTHING_S, Inflow
 from connectors.errors import ConnectorError
 from connectors.root import Service
 from connectors.switchboard import Switchboard
 from handoff.model.nouns import Opening
 from handoff.model.words import Channel
-from voice.audio import HEARING_RATE, Samples, Sound, to_pcm16
+from voice.audio import HEARING_RATE, Samples, Sound, from_pcm16, to_pcm16
 
 log = structlog.get_logger("connectors.telephone")
 
@@ -86,7 +86,7 @@ class AudioSocket:
         except (TimeoutError, ConnectorError):
             log.warning("telephone.no_call_id")
             return
-        await self._switchboard.ready.wait()
+        await self._switchboard.can_greet()
         try:
             if not self._switchboard.is_full():
                 begin = partial(
@@ -188,7 +188,8 @@ class AudioSocketLine:
         """Everything that comes, until the call is over."""
         try:
             while not self._said_goodbye:
-                kind, content = await self._packet()
+                async with asyncio.timeout(DEAD_S):
+                    kind, content = await self._packet()
                 self._arrived = asyncio.get_running_loop().time()
                 if kind in (_HANG_UP, _ERROR):
                     self._said_goodbye = kind == _HANG_UP
@@ -197,13 +198,14 @@ class AudioSocketLine:
                     self._on_key(content[:1].decode("ascii", "replace"))
                 elif kind in _RATES:
                     if kind != self._kind:
-                        self._unsaid.clear()  # rendered for another rate
+                        unsaid = from_pcm16(bytes(self._unsaid), self._rate)
                         self._kind = kind
+                        self._unsaid[:] = to_pcm16(unsaid.at(self._rate))
                     samples = self._inflow.take(content, self._rate)
                     if len(samples):
                         await self._heard.put(samples)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the line has been cut
+        except (asyncio.IncompleteReadError, ConnectionError, TimeoutError):
+            pass  # the line has been cut, or is dead
         self._over = True
 
     async def _feed(self) -> None:

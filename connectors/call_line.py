@@ -13,6 +13,8 @@ NOTHING_S = 0.4
 """Where nothing at all comes for so long, silence is heard: some telephones send none, and a dead line must not keep
 what was said last from being answered."""
 LOST_S = 5.0
+DEAD_S = 20
+"""Where nothing comes for so long the line is given up; until then the person may come back."""
 NONE: Samples = np.zeros(0, np.float32)
 
 

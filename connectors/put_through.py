@@ -38,7 +38,7 @@ class Bridge:
         self,
         talk: LiveTalk,
         line: CallLine,
-        dial: Dial | None,
+        dial: Dial,
         voices: Voices,
         phrases: Phrases,
         domain: PuttingThrough,
@@ -52,11 +52,9 @@ class Bridge:
 
     async def run(self, wanted: PutThrough, say: Callable[[str], None]) -> None:
         """Ring up one after the other; `say` speaks to the caller. Ends when the worker has hung up, or nobody took it."""
-        dial = self._dial
-        if dial is not None:
-            say(self._phrases["putting_through"])
+        say(self._phrases["putting_through"])
         for one in wanted.to:
-            call = await self._ring(dial, one.phone) if dial is not None else None
+            call = await self._ring(one.phone)
             if call is None:
                 continue
             line = SipLine(call)
@@ -76,11 +74,11 @@ class Bridge:
         await self._domain.nobody(wanted.case_id)
         say(self._phrases["nobody_free"])
 
-    async def _ring(self, dial: Dial, phone: str) -> Any:
+    async def _ring(self, phone: str) -> Any:
         call = None
         try:
             async with asyncio.timeout(_RINGS_S):
-                call = await dial(phone)
+                call = await self._dial(phone)
                 await call.wait_established()
                 return call
         except (

@@ -49,7 +49,7 @@ class Served:
         name: str,
         settled: Settled | None,
     ) -> None:
-        """`dial`: rings a worker up; None where this line can't.
+        """`dial`: rings a worker up; None where there is no line for that: whoever is asked for calls back.
 
         `name`: what its messages are called after; another call in the same conversation bears another.
 
@@ -71,7 +71,7 @@ class Served:
             self._read, self._answer, self._silence, self._speak, self._signs.working, self._took
         )
         self._talk = LiveTalk(self._line, taker, services, pool)
-        self._bridge = Bridge(
+        self._bridge = dial and Bridge(
             self._talk,
             self._line,
             dial,
@@ -126,7 +126,7 @@ class Served:
         except Exception as error:  # whatever it is, the person must not wait in vain
             log.error("telephone.turn_failed", fault=type(error).__name__)
             return Speech(Voice.sentences(self._domain.phrases.say("not_stored", call=LAST_HELP)), keep=True)
-        wanted = await self._domain.putting_through.wanted(outcome.turn_id)
+        wanted = await self._domain.putting_through.wanted(outcome.turn_id) if self._bridge else None
         speech = await self._soon(self._speech(outcome.reply)) if outcome.reply else None
         if wanted is None or self._is_putting_through():
             return speech
@@ -146,7 +146,7 @@ class Served:
 
     def _put_through(self, wanted: PutThrough) -> None:
         """Ring up a worker where a person was asked for; the caller hears meanwhile what becomes of it."""
-        if not self._is_putting_through():
+        if self._bridge is not None and not self._is_putting_through():
             self._putting_through = asyncio.create_task(self._bridge.run(wanted, self._say_later))
 
     def _say_later(self, words: str) -> None:

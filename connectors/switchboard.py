@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ log = structlog.get_logger("connectors.telephone")
 
 _UNSURE = 0.5
 """How finished words sound where no model can tell."""
+_WAITS_S = 10.0
 
 
 class Switchboard:
@@ -51,6 +53,11 @@ class Switchboard:
     def ready(self) -> asyncio.Event:
         """Set when there is a voice to greet with, or there will be none."""
         return self._signs.ready
+
+    async def can_greet(self) -> None:
+        """Until there is a voice to greet with, but not for ever: somebody waits."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.ready.wait(), _WAITS_S)
 
     def is_full(self) -> bool:
         """Whether more at once would be heard by nobody."""

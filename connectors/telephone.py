@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from connectors.call_line import DEAD_S
 from connectors.errors import ConnectorError
 from connectors.root import Service
 from connectors.sip_line import SipLine, dialled
@@ -19,8 +20,6 @@ from handoff.service.calls import Due
 
 log = structlog.get_logger("connectors.telephone")
 
-_RTP_TIMEOUT_S = 20
-_RINGS_S = 10.0
 _CONFIRMED_S = 8.0
 """So long a far end may take to confirm that it heard our answer; SIP itself would hold the line for 32 s."""
 _RINGS_UP_S = 40.0
@@ -76,7 +75,7 @@ class Telephone:
                 net_interface=settings.sip_interface or None,
                 # Each may be put through to a worker; and what rings but never talks must not make us busy.
                 max_concurrent_calls=4 * settings.sip_calls,
-                rtp_timeout=_RTP_TIMEOUT_S,
+                rtp_timeout=DEAD_S,
                 native_log_level="error",
                 extra_config_text=f"sip_listen {settings.sip_listen}\n" if settings.sip_listen else "",
             ), baresip.Account(
@@ -152,8 +151,7 @@ class Telephone:
 
     async def _serve(self, call: Any) -> None:
         try:
-            with suppress(TimeoutError):  # it rings until there is a voice to greet with, but not for ever
-                await asyncio.wait_for(self._switchboard.ready.wait(), _RINGS_S)
+            await self._switchboard.can_greet()  # it rings until then
             if self._switchboard.is_full():
                 await call.reject()  # more at once would be heard by nobody: they hear that the line is busy
                 return

@@ -83,7 +83,7 @@ async def examine(settings: Settings, as_json: bool) -> int:
         ("微信公众号", lambda: _wechat(settings)),
         ("企业微信", lambda: _wecom(settings)),
         ("电话", lambda: _telephone(settings, base)),
-        ("AudioSocket", lambda: _audio_socket(settings)),
+        ("AudioSocket", lambda: _audio_socket(settings, base)),
     ]
     found = [Check("设置", True, "must", f"读得通，数据在 {settings.data}")]
     found += await asyncio.gather(*(asyncio.to_thread(_guarded, name, look) for name, look in looks))
@@ -365,26 +365,28 @@ def _telephone(settings: Settings, base: str) -> Check:
     return Check(name, True, "must", f"{how}，同时接 {settings.sip_calls} 个")
 
 
-def _audio_socket(settings: Settings) -> Check:
+def _audio_socket(settings: Settings, base: str) -> Check:
     name, address = "AudioSocket", settings.audio_socket
     if not address:
         return Check(name, True, "should", "没有设，不从 Asterisk 接电话")
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        return Check(name, False, "must", f"{address} 不对", "XIANGYIN_AUDIO_SOCKET 写成 地址:端口")
-    if host in ("0.0.0.0", "[::]"):  # noqa: S104  # compared with, not bound to
+    if not base and not _can_listen(address, socket.SOCK_STREAM):
+        mend = "XIANGYIN_AUDIO_SOCKET 写成 地址:端口；换一个端口，或停掉占着的程序"
+        return Check(name, False, "must", f"{address} 用不了", mend)
+    if address.rpartition(":")[0] in ("0.0.0.0", "[::]"):  # noqa: S104  # compared with, not bound to
         mend = "写 Asterisk 够得着的那个内网地址"
         return Check(name, False, "should", "谁都能接进来：AudioSocket 没有密码", mend)
     return Check(name, True, "must", f"在 {address} 等 Asterisk，同时接 {settings.sip_calls} 个")
 
 
-def _can_listen(address: str) -> bool:
+def _can_listen(address: str, kind: socket.SocketKind = socket.SOCK_DGRAM) -> bool:
     host, _, port = address.rpartition(":")
     if not port.isdecimal():
         return False
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.socket(family, socket.SOCK_DGRAM) as one:
+        with socket.socket(family, kind) as one:
+            if kind is socket.SOCK_STREAM:
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the service itself does
             one.bind((host.strip("[]"), int(port)))
     except (OSError, OverflowError):
         return False

@@ -14,16 +14,19 @@ import pytest_asyncio
 from county import settings_for, until
 from mouths import Mouths, like
 from sqlalchemy import select
-from strict_double import StrictDouble, strict_double
+from strict_double import StrictDouble, answer, effect, strict_double
 
 from connectors.bench.phone import Phone, call, free_port, sip_settings
 from connectors.trial import Trial, trial
+from handoff.model.clock import Clock
+from handoff.service.workers import Workers
 from handoff.store.database import Store
 from handoff.store.sealed import use_key
 from voice.models import ModelStore
 
 Row = TypeVar("Row")
 LINES = 3
+WORKER = "13900000001"
 MODELS = Path(os.environ.get("XIANGYIN_MODELS") or Path.home() / ".cache" / "xiangyin" / "models")
 
 
@@ -128,3 +131,15 @@ async def exchange(shared_exchange: Exchange) -> AsyncIterator[Exchange]:
     yield shared_exchange
     shared_exchange.rasa.reset()
     await asyncio.sleep(0)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def on_duty(exchange: Exchange) -> AsyncIterator[None]:
+    """Lin, and nobody else, can be rung up."""
+    workers = Workers(exchange.store, Clock())
+    await workers.set_phone("lin", WORKER)
+    exchange.rasa.script["找人"] = answer(
+        "好，我给您找人。", effect("hand_over", reason="asked"), need="human", intent="human"
+    )
+    yield
+    await workers.set_phone("lin", None)

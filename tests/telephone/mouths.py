@@ -1,10 +1,13 @@
 """Voices of people who call, and an ear for what they hear."""
 
+import asyncio
 import hashlib
+from collections.abc import Callable
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
+from county import until
 from pypinyin import lazy_pinyin
 
 from voice.audio import Sound, decode, save_wav
@@ -13,6 +16,10 @@ from voice.models import ModelStore
 from voice.speak import Speaker
 from voice.telephone import LINE_RATE
 from voice.whisper_engine import WhisperRecogniser
+
+GREETING = "您好，我是乡音。有什么事，您慢慢跟我说。"
+ASKED = "降压药吃完了，村里买不到。"
+_READ_AGAIN_S = 1.0
 
 
 class Mouths:
@@ -32,6 +39,21 @@ class Mouths:
             parts = [self._speaker.say(piece).at(LINE_RATE).samples for piece in text.split("…")]
             save_wav(Sound(_joined(parts, pauses, seconds), LINE_RATE), path)
         return str(path)
+
+    async def hear(self, recorded: Callable[[], Sound], meant: str) -> None:
+        """Until this, about, is in what is being recorded."""
+        read = 0
+
+        async def said() -> bool:
+            nonlocal read
+            sound = recorded()
+            if len(sound.samples) - read < _READ_AGAIN_S * sound.rate:  # only after another second of it
+                return False
+            read = len(sound.samples)
+            heard = await asyncio.to_thread(self._ear.transcribe, sound)
+            return like(heard.text, meant) > 0.5
+
+        await until(said, within=60)
 
     def words(self, heard: Path) -> str:
         """What a person would have heard, about."""

@@ -12,9 +12,11 @@ import numpy as np
 from county import until
 
 from connectors.bench.phone import free_port
-from voice.audio import Sound, decode, save_wav
+from voice.audio import Sound, decode, from_pcm16, save_wav
 from voice.telephone import LINE_RATE, to_alaw
 
+_HEADER = 44
+"""bytes of a WAV before its sound"""
 SCENARIOS = Path(__file__).parent / "sipp"
 _MODULES = Path("/usr/lib/baresip/modules"), Path("/usr/local/lib/baresip/modules")
 
@@ -91,10 +93,11 @@ class Baresip:
         self.types(f"/dial sip:xiangyin@127.0.0.1:{port}\n")
         await self.prints("Call established")
 
-    def heard(self) -> Path:
-        """What came down the line; once the call is over."""
-        (path,) = self.folder.glob("*-dec.wav")
-        return path
+    def heard(self) -> Sound:
+        """What has come down the line so far."""
+        found = [*self.folder.glob("*-dec.wav")]
+        # The header is right only once the call is over; what follows it is right before.
+        return from_pcm16(found[0].read_bytes()[_HEADER:] if found else b"", LINE_RATE)
 
     async def prints(self, words: str) -> None:
         """Until it says so."""

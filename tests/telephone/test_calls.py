@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from conftest import LINES, Exchange
 from county import until
-from mouths import like
+from mouths import ASKED, GREETING, like
 from sqlalchemy import select
 from strict_double import answer, effect
 
@@ -16,8 +16,6 @@ from voice.heard_text import words_only
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
-ASKED = "降压药吃完了，村里买不到。"
-GREETING = "您好，我是乡音。有什么事，您慢慢跟我说。"
 LONG = "我先把话说清楚。药的事照医生写的来。别自己加，也别自己停。拿着药盒问村医。村医不在就去卫生院。"
 
 

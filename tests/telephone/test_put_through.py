@@ -2,39 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import baresip
 import pytest
-import pytest_asyncio
-from conftest import Exchange
+from conftest import WORKER, Exchange
 from county import until
-from mouths import like
+from mouths import GREETING, like
 from strict_double import answer, effect
 
 from connectors.bench.phone import answering, free_port
 from connectors.sip_line import dialled
-from handoff.model.clock import Clock
-from handoff.service.workers import Workers
 from handoff.store.tables import Case, CaseEvent, Conversation, Task, Turn
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
-
-GREETING = "您好，我是乡音。有什么事，您慢慢跟我说。"
-WORKER = "13900000001"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def on_duty(exchange: Exchange) -> AsyncIterator[None]:
-    """Lin, and nobody else, can be rung up."""
-    workers = Workers(exchange.store, Clock())
-    await workers.set_phone("lin", WORKER)
-    exchange.rasa.script["找人"] = answer(
-        "好，我给您找人。", effect("hand_over", reason="asked"), need="human", intent="human"
-    )
-    yield
-    await workers.set_phone("lin", None)
 
 
 async def _case(exchange: Exchange) -> Case:

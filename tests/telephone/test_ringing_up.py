@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from conftest import Exchange
 from county import until
+from mouths import GREETING
 from sqlalchemy import update
 from strict_double import answer
 
@@ -18,7 +19,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 SETTINGS = {"CALLS_OUT": "true"}
 
 NUMBER = "13812345678"
-GREETING = "您好，我是乡音。有什么事，您慢慢跟我说。"
 LEAKS = "我家的屋顶漏雨漏了好几天了，想请人来看一看。"
 REMINDER = "明天上午九点去卫生院量血压"
 
