@@ -6,6 +6,9 @@ SHELL := /bin/bash
 
 PY := .venv/bin/python
 UV := .venv/bin/uv
+# Compiled here, once: where Python may not write beside its libraries (PYTHONDONTWRITEBYTECODE, another user's files)
+# each start would compile them anew, six seconds of ten.
+INSTALL := $(UV) pip install --quiet --compile-bytecode --require-hashes
 RASA_PY := bot/.venv/bin/python
 
 help: ## this list
@@ -22,20 +25,21 @@ help: ## this list
 
 .venv/.installed: requirements.lock pyproject.toml | .venv/.uv
 	@echo "[1/4] 装服务要用的库"
-	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements.lock
+	$(INSTALL) --python $(PY) -r requirements.lock
 	$(UV) pip install --quiet --python $(PY) --no-deps --editable .
+	$(PY) -m compileall -q connectors handoff voice
 	touch $@
 
 .venv/.dev: requirements-dev.lock | .venv/.installed
 	@echo "[1/4] 装开发和测试要用的库"
-	$(UV) pip install --quiet --python $(PY) --require-hashes -r requirements-dev.lock
+	$(INSTALL) --python $(PY) -r requirements-dev.lock
 	touch $@
 
 bot/.venv/.installed: bot/requirements.lock | .venv/.uv
 	@python=$$(tools/find-python 3.10)
 	echo "[2/4] 建 Rasa 的环境（$$python，约 1.5 GB，只用 CPU）"
 	$(UV) venv --quiet --clear --python "$$python" bot/.venv
-	$(UV) pip install --quiet --python $(RASA_PY) --no-deps --require-hashes -r bot/requirements.lock
+	$(INSTALL) --python $(RASA_PY) --no-deps -r bot/requirements.lock
 	touch $@
 
 setup: .venv/.installed bot/.venv/.installed ## build both environments, fetch the speech models, train if needed
@@ -57,7 +61,8 @@ check: .venv/.dev ## style, types, imports and the fast tests (six minutes on tw
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -n 2 --dist loadfile -m "not slow and not alone"
+	$(PY) -m pytest -m "not slow and alone"
 
 test: .venv/.dev setup ## everything, with real Rasa, both databases, real voices and a real browser
 	@tools/system-packages
@@ -68,7 +73,9 @@ test: .venv/.dev setup ## everything, with real Rasa, both databases, real voice
 	.venv/bin/lint-imports
 	echo "rasa data validate --fail-on-warnings"
 	(cd bot && RASA_TELEMETRY_ENABLED=false PYTHONWARNINGS=ignore .venv/bin/rasa data validate --fail-on-warnings --domain domain --config config.yml --data ../nlu_data/nlu data > ../.venv/validate.log 2>&1) || { tail -30 .venv/validate.log; exit 1; }
-	$(PY) -m pytest
+	echo "tests, several files at once; then those that need the machine for themselves"
+	$(PY) -m pytest -n 2 --dist loadfile -m "not alone"
+	$(PY) -m pytest -m alone
 
 evaluate: .venv/.dev setup ## what is understood, on held-back sentences: writes docs/evaluation.md
 	@$(PY) -W ignore -m tools.evaluate

@@ -5,6 +5,7 @@ import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -19,6 +20,10 @@ FILE = {"scope": "module", "loop_scope": "session"}
 """Starting the engine takes most of a second, so that the tests of one file share it."""
 
 DIALOGUE_TIMEOUT_S = 0.4
+ALONE = (
+    "bot/", "browser/", "cli/test_cli_whole", "handoff/test_survives_kill", "telephone/", "voice/", "wechat/test_messages",
+    "wechat/test_survives", "wechat/test_two_processes", "wechat/test_voice",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -53,6 +58,15 @@ def new_database(request: pytest.FixtureRequest) -> Callable[[str], str]:
     return make
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the machine for itself; all else may run several files at once."""
+    here = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(here).as_posix()
+        if place.startswith(ALONE):
+            item.add_marker("alone")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Both databases, but where a file says by `STORES` that one is enough."""
     if "store_kind" in metafunc.fixturenames:
@@ -71,9 +85,12 @@ def store_url(store_kind: str, new_database: Callable[[str], str]) -> str:
 
 
 @pytest_asyncio.fixture(**FILE)
-async def shared_county(store_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[County]:
-    """The county that a file's tests share."""
-    settings = settings_for(tmp_path_factory.mktemp("county"), store_url)
+async def shared_county(
+    store_url: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[County]:
+    """The county that a file's tests share, with the file's own `SETTINGS` where it has some."""
+    told = getattr(request.module, "SETTINGS", {})
+    settings = settings_for(tmp_path_factory.mktemp("county"), store_url, **told)
     async with county_on(settings, timeout_s=DIALOGUE_TIMEOUT_S) as here:
         yield here
 

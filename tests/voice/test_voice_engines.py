@@ -130,7 +130,8 @@ class Unsure(VoskRecogniser):
     """Vosk, never as sure as it is: what it makes of Chinese with a Korean model deserves no better."""
 
     def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
-        return replace(super().transcribe(sound, expect=expect), confidence=0.1)
+        self.heard = replace(super().transcribe(sound, expect=expect), confidence=0.1)
+        return self.heard
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +165,11 @@ def test_a_stream_is_read_by_both(unsure: VoskRecogniser, whisper: Recogniser, s
     assert any(partials) and any("痛" in text for text in (heard.text, *heard.others))
 
 
-def test_where_the_other_fails_the_first_is_enough(
-    unsure: VoskRecogniser, spoken: Sound, tmp_path: Path
-) -> None:
+def test_where_the_other_fails_the_first_is_enough(unsure: Unsure, spoken: Sound, tmp_path: Path) -> None:
     both = SecondOpinion(unsure, WhisperRecogniser(tmp_path / "nothing"))
     both.load()
-    assert both.transcribe(spoken).text == unsure.transcribe(spoken).text
+    # Not with another reading: Vosk does not read the same sound the same way each time.
+    assert both.transcribe(spoken).text == unsure.heard.text
 
 
 def test_whisper_says_what_else_it_may_have_been(whisper: Recogniser, spoken: Sound) -> None:

@@ -24,9 +24,13 @@ STORES = ("sqlite",)
 
 
 async def talk_of(wx: WeChat, openid: str) -> Conversation:
-    async with wx.county.domain.store.read() as session:
-        found = await newest_talk(session, Channel.WECHAT, openid)
-    assert found is not None
+    """The newest, once there is one: the platform may have had its answer before."""
+
+    async def newest() -> Conversation | None:
+        async with wx.county.domain.store.read() as session:
+            return await newest_talk(session, Channel.WECHAT, openid)
+
+    found: Conversation = await until(newest)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from county import County
@@ -53,7 +54,7 @@ async def code_of(taking: Awaitable[int]) -> str | None:
 async def opened(county: County) -> tuple[Windows, int]:
     """The windows of an address of its own."""
     async with county.domain.store.write() as session:
-        address = await address_of(session, Channel.WECHAT, f"o-{id(session)}", county.clock.now())
+        address = await address_of(session, Channel.WECHAT, f"o-{uuid4()}", county.clock.now())
         return Windows(county.domain.store, county.clock), address.id
 
 
