@@ -33,6 +33,7 @@ VOICES, VOICE_S, SPOKEN_EVERY = 5, 30.0, 10
 DUPLICATES, ERRORS, TOKEN_LIVES_S = 0.1, 0.05, 20.0
 SETTLES_WITHIN_S = 120.0
 _CALM_S = 2.0  # after a restart, until a message counts for the time it takes
+_WRITES_AGAIN = "我在等着呢"
 _BEFORE_A_KILL_S, _AFTER_A_KILL_S = 2.0, 15.0
 """Sent and not yet on record; and as long as the platform's three tries last: what decision 14 has not solved."""
 
@@ -200,33 +201,38 @@ async def _kill(run: _Run, messages: int, kills: int, say: Callable[[str], None]
 async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str, Any]:
     """Compares each villager's screen with what the store says was answered, in its order."""
     end = time.monotonic() + SETTLES_WITHIN_S
+    wrote_again: set[str] = set()
     while True:
-        wanted, carried = await _answers(store)
+        wanted, refused = await _answers(store)
         # What waited behind another answer came with it in one message; no answer has lines of its own.
         seen = {
             name: [line for one in who.reached if one.kind == "text" for line in one.text.splitlines()]
             for name, who in run.double.villagers.items()
         }
-        told = not any(Counter(texts) - Counter(seen.get(name, [])) for name, texts in carried.items())
-        told = told and sum(map(len, wanted.values())) >= messages
+        told = not any(Counter(texts) - Counter(seen.get(name, [])) for name, texts in wanted.items())
+        told = told and not refused and sum(map(len, wanted.values())) >= messages
         # A voice follows its text by the seconds that it takes to render.
         voices = sum(one.kind == "voice" for who in run.double.villagers.values() for one in who.reached)
         if (told and (voices or not run.spoken)) or time.monotonic() > end:
             break
+        # What WeChat refused when they had written last (so many messages for each of theirs) waits for their next one.
+        for name in refused - wrote_again:
+            wrote_again.add(name)
+            await run.double.says(name, _WRITES_AGAIN)
         await asyncio.sleep(0.5)
     faults = sum(one.kind == "fault" for who in run.double.villagers.values() for one in who.reached)
-    lost = sum((Counter(texts) - Counter(seen.get(name, []))).total() for name, texts in carried.items())
-    handed_over = sum(map(len, wanted.values())) - sum(map(len, carried.values()))
+    lost = sum((Counter(texts) - Counter(seen.get(name, []))).total() for name, texts in wanted.items())
     twice, by_kills = _twice(run, wanted)
     disorder = sum(
         sorted(seen.get(name, [])) == sorted(texts) and seen.get(name) != texts
         for name, texts in wanted.items()
+        if name not in wrote_again  # theirs came late, and not before somebody had been told of it
     )
     quantiles = statistics.quantiles(run.took, n=100) if len(run.took) > 1 else [0.0] * 99
     return {
         "messages": messages, "stored": sum(map(len, wanted.values())), "kills": kills, "pushes": len(run.double.pushing.tries),
         "api_calls": len(run.double.api.calls), "api_errors": sum(code == 500 for _, code in run.double.api.calls),
-        "tokens": run.double.api.tokens.given, "lost": lost, "handed_over": handed_over, "answered_twice": twice, "of_them_by_kills": by_kills, "out_of_order": disorder, "given_up": faults,
+        "tokens": run.double.api.tokens.given, "lost": lost, "wrote_again": len(wrote_again), "answered_twice": twice, "of_them_by_kills": by_kills, "out_of_order": disorder, "given_up": faults,
         "voice_answers": voices,
         "p50_s": round(quantiles[49], 3), "p95_s": round(quantiles[94], 3),
     }  # fmt: skip
@@ -245,11 +251,8 @@ def _twice(run: _Run, wanted: dict[str, list[str]]) -> tuple[int, int]:
     return twice, by_kills
 
 
-async def _answers(store: Store) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """By openid, the answers on record in the order of the messages; and those of them that WeChat has not refused.
-
-    Of what it refused the service knows: a worker has a task, and it is said when the person writes again.
-    """
+async def _answers(store: Store) -> tuple[dict[str, list[str]], set[str]]:
+    """By openid, the answers on record in the order of the messages; and to whom WeChat has refused to carry one."""
     refused = select(Notice.reply_id).where(Notice.state == "failed")
     async with store.read() as session:
         rows = await session.execute(
@@ -257,9 +260,9 @@ async def _answers(store: Store) -> tuple[dict[str, list[str]], dict[str, list[s
             .join(Turn, Turn.conversation_id == Conversation.id).join(Reply, Reply.turn_id == Turn.id).order_by(Turn.id)
         )  # fmt: skip
         found: dict[str, list[str]] = {}
-        carried: dict[str, list[str]] = {}
+        waiting = set()
         for openid, text, failed in rows:
             found.setdefault(str(openid), []).append(str(text))
-            if not failed:
-                carried.setdefault(str(openid), []).append(str(text))
-    return found, carried
+            if failed:
+                waiting.add(str(openid))
+    return found, waiting

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.wechat.windows import Windows, opened_by
 from handoff.model.clock import Clock
@@ -26,6 +27,7 @@ _PATIENCE = timedelta(seconds=4)
 _LOOK_AGAIN_S = 0.1
 _KNOWN = timedelta(days=3)
 _ASKS_FOR = timedelta(seconds=20)  # three tries, five seconds each, and a little
+_FOUND_WITHIN = timedelta(minutes=10)
 _LEFT_BEHIND = timedelta(seconds=2)
 
 
@@ -93,17 +95,51 @@ class Arrivals:
     async def not_offered(self, arrival_id: int) -> None:
         """No request of the platform gets it after all; the answer is sent."""
         async with self._store.write() as session:
-            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
-            arrival.outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
+            await self.withdraw(session, arrival_id)
+
+    @staticmethod
+    async def withdraw(session: AsyncSession, arrival_id: int) -> None:
+        """As `not_offered`, within a transaction."""
+        arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+        arrival.outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
 
     async def may_still_be_given(self, arrival_id: int) -> bool:
-        """Whether the platform's own request, or its next one, may yet bring the answer: nobody else must send it."""
+        """Whether the platform's own request, or its next one, may yet bring the answer: nobody else must send it.
+
+        What was offered and never given stays so until it is taken back, whole.
+        """
         async with self._store.read() as session:
             arrival = await session.get(Arrival, arrival_id)
-        if arrival is None or self._clock.now() - arrival.received_at > _ASKS_FOR:
+        if arrival is None:
             return False
+        if arrival.done_at is None:
+            return self._clock.now() - arrival.received_at <= _ASKS_FOR
         outcome = arrival.outcome or {}
-        return arrival.done_at is None or ("asked" in outcome and not outcome.get("given"))
+        return "asked" in outcome and not outcome.get("given")
+
+    async def never_given(self, *, at_start: bool = False) -> list[int]:
+        """Answers that were offered to a request, after which the process fell down and the platform asks no more."""
+        asked, given = Arrival.outcome["asked"].as_string(), Arrival.outcome["given"].as_string()
+        now = self._clock.now()
+        left = select(Arrival.id).where(
+            Arrival.received_at <= now - _ASKS_FOR, asked.is_not(None), given.is_(None)
+        )
+        if not at_start:  # who falls down while another runs is found soon
+            left = left.where(Arrival.received_at > now - _FOUND_WITHIN)
+        async with self._store.read() as session:
+            return [*await session.scalars(left.order_by(Arrival.id))]
+
+    async def take_back(self, arrival_id: int) -> list[str] | None:
+        """The replies of one of them, for this process to send; None where another does, or it has been given."""
+        async with self._store.write() as session:
+            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+            outcome, now = dict(arrival.outcome or {}), self._clock.now()
+            if "asked" not in outcome or outcome.get("given"):
+                return None
+            if now - datetime.fromisoformat(outcome["asked"]) < _LEASE:
+                return None
+            arrival.outcome = outcome | {"asked": now.isoformat()}
+            return list(outcome["replies"])
 
     async def offer_again(self, arrival_id: int, asked: datetime) -> list[str] | None:
         """The replies for a request that came now for what is done; None where it needs none.

@@ -174,19 +174,19 @@ class Inbox:
         async with self._store.read() as session:
             reply = await session.get_one(Reply, replies[0])
         if self._way.may_write and (not request.can_carry() or await self._way.earlier(reply)):
-            return await self._send_instead(arrival, replies)
+            return await self._send_instead(arrival.id, replies)
         parts = await self._way.parts(reply)
         response = self._passive(request, parts[0].words)
         # On record before it goes out: if we fall down in between, the platform asks again and gets it then.
         await self._first_is_given(reply.id, parts)
         if self._way.may_write and not request.can_carry():
-            return await self._send_instead(arrival, replies)
+            return await self._send_instead(arrival.id, replies)
         try:
             await response.prepare(request.http)
             await response.write_eof()
         except ConnectionError:
             if self._way.may_write:
-                return await self._send_instead(arrival, replies)
+                return await self._send_instead(arrival.id, replies)
             return response  # the next request of the platform finds it
         await self._arrivals.given(arrival.id)
         if len(parts) > 1:
@@ -199,9 +199,11 @@ class Inbox:
         text = self._envelope.text(request.opened, words)
         return web.Response(text=text, content_type="text/xml", charset="utf-8")
 
-    async def _send_instead(self, arrival: Arrival, replies: list[str]) -> web.StreamResponse:
-        await self._arrivals.not_offered(arrival.id)
-        await self._dispatch.send_after_all(replies[0])
+    async def _send_instead(self, arrival_id: int, replies: list[str]) -> web.StreamResponse:
+        # At once: the platform's next request must not be given what is being sent, nor what is sent wait for that request.
+        await self._dispatch.send_after_all(
+            replies[0], lambda session: self._arrivals.withdraw(session, arrival_id)
+        )
         for other in replies[1:]:
             await self._dispatch.send(other)
         return web.Response(text=_SUCCESS)
@@ -249,10 +251,19 @@ class Inbox:
         for reply in replies:
             await self._dispatch.send(reply)
 
+    async def _send_what_was_never_given(self, at_start: bool) -> None:
+        """On record as shown before it was written: a crash in between, and no further request, must not lose it."""
+        for arrival_id in await self._arrivals.never_given(at_start=at_start) if self._way.may_write else ():
+            if replies := await self._arrivals.take_back(arrival_id):
+                log.info("wechat.never_given", arrival=arrival_id)
+                await self._send_instead(arrival_id, replies)
+
     async def _sweep(self) -> None:
-        tidied = -_TIDY_S
+        tidied, at_start = -_TIDY_S, True
         while True:
             try:
+                await self._send_what_was_never_given(at_start)
+                at_start = False
                 if asyncio.get_running_loop().time() - tidied >= _TIDY_S:
                     await self._arrivals.tidy()
                     await self._reading.tidy()

@@ -218,10 +218,16 @@ class Dispatch:
             notices = [*await session.scalars(waiting)]
         await self.announce(Changes(notices=notices))
 
-    async def send_after_all(self, reply_id: str) -> None:
-        """As `send`, for an answer that may be on record as shown and was not: it is sent from its beginning."""
+    async def send_after_all(
+        self, reply_id: str, together: Callable[[AsyncSession], Awaitable[None]]
+    ) -> None:
+        """As `send`, for an answer that may be on record as shown and was not: it is sent from its beginning.
+
+        together: what goes on record in the same transaction, so that nobody else shows it meanwhile.
+        """
         changes = Changes()
         async with self._store.write() as session:
+            await together(session)
             attempts = select(Notice).where(Notice.reply_id == reply_id).order_by(Notice.attempt.desc())
             notice = await session.scalar(attempts.limit(1))
             if notice is not None and notice.state == "delivered":

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import cycle
 
 import aiohttp
@@ -11,13 +12,15 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from cast import DARK, SALT
-from county import pages
+from county import pages, until
+from sqlalchemy import select
 from test_messages import talk_of
 from wechat_helpers import WeChat
 
 from connectors.voices import Voices
 from connectors.wechat.account import Account
 from handoff.store.database import Store
+from handoff.store.tables import Arrival, Notice, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 VILLAGERS = 8
@@ -39,6 +42,8 @@ async def both(wx: WeChat) -> AsyncIterator[Both]:
     async with AsyncExitStack() as stack:
         store, voices = Store(here.domain.store.url), Voices(here.settings)
         stack.push_async_callback(store.close)
+        # It makes its way the dispatch's own: afterwards that is the first's again.
+        stack.callback(here.domain.dispatch.person_ways.update, dict(here.domain.dispatch.person_ways))
         account = Account(here.settings, voices, store, here.domain.dispatch, here.clock)
         stack.callback(account.close)
         inbox = account.inbox(here.elsewhere(store), here.domain.understander.screen)
@@ -104,3 +109,41 @@ async def test_messages_of_one_sender_keep_their_order_over_two_processes(both: 
     assert [turn.text for turn in await wx.county.turns(token)] == [SALT, *said]
     told = "\n".join(reply.text for reply in await wx.county.replies(token))
     await wx.far.until(lambda: shown(wx, "o-over-two") == told)
+
+
+@pytest.mark.parametrize("further", [False, True], ids=["one part", "a further part"])
+async def test_what_was_offered_by_who_then_fell_down_is_sent_whole(wx: WeChat, further: bool) -> None:
+    """On record as given before it is written: after a crash in between, and with no request to come, it would be lost."""
+    openid = f"o-offered-{further}"
+    await wx.far.says(openid, SALT)
+    villager = wx.far.villager(openid)
+    (first,) = villager.reached
+    talk = await talk_of(wx, openid)
+    await until(lambda: _given(wx, talk.address_id), within=10)  # on record after it has arrived
+    async with wx.county.domain.store.write() as session:
+        (arrival,) = await session.scalars(select(Arrival).where(Arrival.address_id == talk.address_id))
+        assert arrival.outcome is not None
+        arrival.outcome = {name: value for name, value in arrival.outcome.items() if name != "given"}
+        if further:  # as where a sound was to follow
+            mine = select(Notice).join(Reply, Reply.id == Notice.reply_id)
+            (notice,) = await session.scalars(mine.where(Reply.conversation_id == talk.id))
+            notice.state, notice.parts = "pending", 1
+    wx.county.clock.offset += timedelta(seconds=25)  # the platform asks no more
+    await wx.far.until(lambda: len(villager.reached) > 1)
+    again = villager.reached[1]
+    assert (again.how, again.text) == ("custom", first.text)
+    await until(lambda: _all_told(wx, talk.id), within=10)
+    (arrival,) = await wx.county.rows(Arrival, Arrival.address_id == talk.address_id)
+    assert arrival.outcome is not None and "asked" not in arrival.outcome
+    assert len(villager.reached) == 2
+
+
+async def _given(wx: WeChat, address_id: int | None) -> bool:
+    (arrival,) = await wx.county.rows(Arrival, Arrival.address_id == address_id)
+    return bool((arrival.outcome or {}).get("given"))
+
+
+async def _all_told(wx: WeChat, conversation_id: int) -> bool:
+    """Whether all that was to be told in it has been."""
+    mine = Notice.reply_id.in_(select(Reply.id).where(Reply.conversation_id == conversation_id))
+    return not await wx.county.rows(Notice, mine, Notice.state == "pending")
