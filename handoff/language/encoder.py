@@ -39,7 +39,11 @@ class Encoder:
         # with it a verdict. Several at once on several cores is as fast as batches are.
         found = np.zeros((len(texts), self.size), np.float32)
         rows = self._pieces.ids(texts)
-        with ThreadPoolExecutor(max(1, min(self._threads, len(rows)))) as pool:
+        if len(rows) < 2 or self._threads == 1:
+            for at, row in enumerate(rows):
+                found[at] = self._run(row)
+            return found
+        with ThreadPoolExecutor(min(self._threads, len(rows))) as pool:
             for at, vector in enumerate(pool.map(self._run, rows)):
                 found[at] = vector
         return found

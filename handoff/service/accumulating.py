@@ -1,5 +1,6 @@
 """Risk that no single utterance shows: told in pieces, hinted at again, or by coming back again and again."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
@@ -54,7 +55,7 @@ class Accumulating:
         )
         if before is None or not before.text or not text:
             return finding
-        both = self._screen.screen(f"{before.text}，{text}")
+        both = await asyncio.to_thread(self._screen.screen, f"{before.text}，{text}")
         if not both.risk.at_least(Risk.URGENT):
             return finding
         kinds = tuple(kind for kind in DangerKind if kind in finding.kinds or kind in both.kinds)
@@ -91,8 +92,9 @@ class Accumulating:
             .order_by(Turn.id.desc())
             .limit(MOST_READ_AGAIN)
         )
+        found = await asyncio.to_thread(self._screen.screen_all, [turn.text for turn in before])
         # Sadness is worth attention too, however often it is said; only doubt about danger adds up.
-        return any(_sounds_like_danger(self._screen.screen(turn.text)) for turn in before)
+        return any(map(_sounds_like_danger, found))
 
 
 def _sounds_like_danger(finding: Finding) -> bool:

@@ -201,9 +201,10 @@ class Turns:
     # -- first transaction: stored, screened, and in danger a case opened and people told ----------------
 
     async def _accept(self, utterance: Utterance) -> Accepted | Outcome:
-        finding = self._understander.screen.screen_heard(
-            utterance.text, utterance.others, confidence=utterance.confidence
-        )
+        # Beside the loop, which has others to listen to: reading a sentence takes twenty milliseconds.
+        finding = await asyncio.to_thread(
+            self._understander.screen.screen_heard, utterance.text, utterance.others, confidence=utterance.confidence
+        )  # fmt: skip
         finding = replace(finding, why=tuple(map(clean_text, finding.why)))
         if finding.risk is Risk.ATTENTION and not finding.kinds and takes_back(utterance.text):
             finding = Finding(Risk.ROUTINE, (), ())

@@ -1,5 +1,6 @@
 """What one utterance means, by the danger screen and the dialogue engine together; stores nothing."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +64,7 @@ class Understander:
 
     async def understand(self, text: str) -> Understanding:
         """What one utterance by itself is taken for, with the words it would get."""
-        finding = self.screen.screen(text)
+        finding = await asyncio.to_thread(self.screen.screen, text)
         clean = clean_text(text)
         if not clean:
             return Understanding(Need.UNCLEAR, finding.risk, finding.kinds, 0.0, self.phrases["empty"])
