@@ -31,6 +31,7 @@ from handoff.service.ports import Dialogue
 from handoff.service.putting_through import PuttingThrough
 from handoff.service.questions import Questions
 from handoff.service.queue import Queue
+from handoff.service.recordings import Recordings
 from handoff.service.talks import Talks
 from handoff.service.turns import Turns
 from handoff.service.understanding import Understander
@@ -40,6 +41,8 @@ from handoff.store.migrate import migrate
 from handoff.store.sealed import use_key
 
 NLU_DATA = ROOT / "nlu_data"
+
+_TIDY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Domain:
     workers: Workers
     putting_through: PuttingThrough
     calls: Calls
+    recordings: Recordings
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,10 @@ async def domain(
     knows = understander(settings, dialogue)
     dispatch = Dispatch(store, hub, clock)
     dispatch.quiet = QuietHours(settings.quiet_from, settings.quiet_to)
-    turns = Turns(store, knows, Hotlines.load(NLU_DATA / "hotlines.yaml"), dispatch, clock)
+    turns = Turns(
+        store, knows, Hotlines.load(NLU_DATA / "hotlines.yaml"), dispatch, clock, records_calls=settings.record_calls
+    )  # fmt: skip
+    recordings = Recordings(store, dispatch, clock, days=settings.recordings_days)
     calls = Calls(
         store, dispatch, clock, dispatch.quiet, possible=settings.calls_out and bool(settings.sip_user)
     )
@@ -128,6 +135,8 @@ async def domain(
         await questions.load()
         connect(store, dispatch, clock)
         await dispatch.launch(settings.engine_url, turns.finish)
+        await recordings.tidy()
+        dispatch.every(_TIDY_S, recordings.tidy)
         yield Domain(
             store,
             hub,
@@ -143,6 +152,7 @@ async def domain(
             workers,
             PuttingThrough(store, casework, dispatch, clock, dispatch.quiet),
             calls,
+            recordings,
         )
     finally:
         await dispatch.close()

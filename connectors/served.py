@@ -9,6 +9,7 @@ from dataclasses import replace
 import structlog
 
 from connectors.call_line import CallLine
+from connectors.kept_sounds import KeptSounds
 from connectors.put_through import Bridge, Dial
 from connectors.root import Service
 from connectors.signs import Signs
@@ -67,6 +68,8 @@ class Served:
         self._known: set[str] = set()
         """Replies that are being said in this call: the durable engine may ask for one again before it sounds."""
         self._speed = self._volume = 1.0
+        self._sounds = KeptSounds(self._domain.recordings) if service.settings.record_calls else None
+        self._keeping: set[asyncio.Task[None]] = set()
         services = Services(
             self._read, self._answer, self._silence, self._speak, self._signs.working, self._took
         )
@@ -97,6 +100,7 @@ class Served:
                 self._leaving.cancel()
             await self._end_putting_through()
             await self._line.close()
+            await asyncio.gather(*self._keeping, return_exceptions=True)
             log.info("telephone.ended", conversation=conversation, turns=self._turns, broke_off=broke_off)
             if broke_off and self._turns:
                 await self._domain.breaking_off.note(self._token)
@@ -109,7 +113,10 @@ class Served:
     async def _read(self, speech: Samples) -> Transcript:
         recogniser = await self._service.voices.recogniser()
         sound, likely = Sound(speech, HEARING_RATE), await self._domain.talks.likely_words(self._token)
-        return await self._service.voices.listen(lambda: recogniser.transcribe(sound, expect=likely))
+        words = await self._service.voices.listen(lambda: recogniser.transcribe(sound, expect=likely))
+        if self._sounds is not None:
+            self._sounds.read(words, speech)
+        return words
 
     async def _answer(self, words: Transcript) -> Speech | None:
         self._turns += 1
@@ -126,6 +133,7 @@ class Served:
         except Exception as error:  # whatever it is, the person must not wait in vain
             log.error("telephone.turn_failed", fault=type(error).__name__)
             return Speech(Voice.sentences(self._domain.phrases.say("not_stored", call=LAST_HELP)), keep=True)
+        self._keep_sound(words, outcome.turn_id)
         wanted = await self._domain.putting_through.wanted(outcome.turn_id) if self._bridge else None
         speech = await self._soon(self._speech(outcome.reply)) if outcome.reply else None
         if wanted is None or self._is_putting_through():
@@ -140,6 +148,13 @@ class Served:
             self._put_through(wanted)
 
         return replace(speech, begun=begun)
+
+    def _keep_sound(self, words: Transcript, turn_id: int) -> None:
+        """Beside the call: nobody waits for it."""
+        if self._sounds is not None:
+            keeping = asyncio.create_task(self._sounds.said(self._token, words, turn_id))
+            self._keeping.add(keeping)
+            keeping.add_done_callback(self._keeping.discard)
 
     def _is_putting_through(self) -> bool:
         return self._putting_through is not None and not self._putting_through.done()

@@ -35,7 +35,7 @@ def build_app(parts: Service, clock: Clock | None = None) -> web.Application:
     domain = parts.domain
     StationPage(parts).add_to(app)
     console = Console(
-        domain.casework, domain.queue, domain.questions, domain.workers, domain.hub, clock or Clock(),
+        domain.casework, domain.queue, domain.questions, domain.workers, domain.recordings, domain.hub, clock or Clock(),
         card_link=card_link(parts.settings),
     )  # fmt: skip
     console.add_to(app)

@@ -131,6 +131,13 @@ class Settings(BaseSettings):
         default="",
         description="ADDRESS:PORT on which an Asterisk hands over calls by AudioSocket; empty: none",
     )
+    record_calls: bool = Field(
+        default=False,
+        description="whether the sound of a caller's words is kept for the worker, where the caller agrees to it",
+    )
+    recordings_days: int = Field(
+        default=90, ge=1, description="days after which the sound of a call is deleted; the words stay"
+    )
     sip_calls: int = Field(default=6, ge=1, description="calls at once; further ones hear busy")
     rasa_url: str = Field(
         default="", description="address of a Rasa started elsewhere; empty: one is started and supervised"

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import aiohttp
 from aiohttp import web
 from cast import ACCOUNTS, HU, STATION, STATION_NAME, VILLAGE, XIUYING, Account, Villager
+from sqlalchemy import inspect as columns_of
 from sqlalchemy import select, update
 from strict_double import StrictDouble, strict_double
 
@@ -93,7 +94,7 @@ class County:
     async def rows(self, table: type[Row], *conditions: Any) -> list[Row]:
         """Rows of a table in order of their making."""
         async with self.domain.store.read() as session:
-            order = table.created_at if table is Reply else table.id  # type: ignore[attr-defined]
+            order = table.created_at if table is Reply else columns_of(table).primary_key[0]
             return [*await session.scalars(select(table).where(*conditions).order_by(order))]
 
     async def talk(self, token: str) -> Conversation:

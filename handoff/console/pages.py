@@ -23,6 +23,7 @@ from handoff.service.hub import CONSOLES, Event, Hub, of_worker
 from handoff.service.questions import Questions
 from handoff.service.queue import Queue
 from handoff.service.queue_row import Row, ago, clock_time
+from handoff.service.recordings import Recordings
 from handoff.service.workers import AccountError, SignedIn, Workers
 
 HERE = Path(__file__).parent
@@ -40,6 +41,7 @@ class Console:
         queue: Queue,
         questions: Questions,
         workers: Workers,
+        recordings: Recordings,
         hub: Hub,
         clock: Clock,
         *,
@@ -51,6 +53,7 @@ class Console:
         self._questions = questions
         self._clock = clock
         self._workers = workers
+        self._recordings = recordings
         self._hub = hub
         self._brake = Brake(clock)
         self._templates = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True)
@@ -84,6 +87,7 @@ class Console:
         app.router.add_post(r"/console/answers/{answer:\d{1,9}}/retire", self._retire)
         app.router.add_get(r"/console/cases/{case:\d{1,9}}", self._case_page)
         app.router.add_get(r"/console/cases/{case:\d{1,9}}/card", self._card_page)
+        app.router.add_get(r"/console/cases/{case:\d{1,9}}/sounds/{turn:\d{1,9}}", self._sound)
         app.router.add_post(r"/console/cases/{case:\d{1,9}}/{act:[a-z]+}", self._act)
 
     async def _home(self, _request: web.Request) -> web.StreamResponse:
@@ -164,6 +168,16 @@ class Console:
         printed = print_card(card, self._card_link)
         shown = {"card": printed, "case_id": request.match_info["case"]}
         return await self._page("card.html", who, shown)
+
+    async def _sound(self, request: web.Request) -> web.Response:
+        """How one turn of a case sounded."""
+        who = await signed_in(request, self._workers)
+        case_id, turn_id = int(request.match_info["case"]), int(request.match_info["turn"])
+        try:
+            sound = await self._recordings.of_turn(case_id, turn_id, who.worker_id)
+        except HandoffError as refused:
+            return self._error("没有录音", refused.message, 404, who)
+        return web.Response(body=sound, content_type="audio/mpeg", headers={"Cache-Control": "no-store"})
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         who = await signed_in(request, self._workers)

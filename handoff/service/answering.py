@@ -44,11 +44,11 @@ class Accepted:
 class Answering:
     """Composes the reply to an accepted turn and does all the writing it asks for."""
 
-    def __init__(self, desk: Desk, effects: Effects, phrases: Phrases) -> None:
+    def __init__(self, desk: Desk, effects: Effects, phrases: Phrases, *, records_calls: bool) -> None:
         self._desk = desk
         self._effects = effects
         self._phrases = phrases
-        self._consent = Consent(desk, phrases)
+        self._consent = Consent(desk, phrases, records_calls=records_calls)
 
     def need_of_turn(self, accepted: Accepted, answer: DialogueAnswer | None) -> tuple[Need, float]:
         """The need that goes on record for the turn, and how sure it is."""

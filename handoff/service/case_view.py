@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handoff.model.words import PURPOSE_ZH, RISK_ZH, STAGE_ZH, Purpose, Risk, Stage
 from handoff.service.calls import planned_calls
 from handoff.service.queue_row import Row, clock_time
-from handoff.store.tables import Case, CaseEvent, Notice, Reply, Task, Turn, Worker
+from handoff.store.tables import Case, CaseEvent, Notice, Recording, Reply, Task, Turn, Worker
 
 EVENT_ZH = {
     "opened": "开案",
@@ -100,6 +100,8 @@ class Line:
     text: str
     confidence: float | None = None
     delivered: str | None = None
+    sound: int | None = None
+    """The turn whose recording there is."""
 
 
 @dataclass
@@ -136,7 +138,9 @@ async def view_of(
 async def lines_of(session: AsyncSession, conversation_id: int) -> list[Line]:
     """All that was said in a conversation, in its order."""
     turns = await session.scalars(select(Turn).where(Turn.conversation_id == conversation_id))
-    said = [(turn.received_at, 0, _turn_line(turn)) for turn in turns]
+    with_sound = select(Recording.turn_id).join(Turn, Turn.id == Recording.turn_id)
+    sounds = {*await session.scalars(with_sound.where(Turn.conversation_id == conversation_id))}
+    said = [(turn.received_at, 0, _turn_line(turn, turn.id in sounds)) for turn in turns]
     replies = await session.scalars(select(Reply).where(Reply.conversation_id == conversation_id))
     for reply in replies:
         attempts = [
@@ -187,11 +191,12 @@ async def _calls_of(session: AsyncSession, case_id: int) -> list[dict[str, Any]]
     ]
 
 
-def _turn_line(turn: Turn) -> Line:
+def _turn_line(turn: Turn, has_sound: bool) -> Line:
     heard = turn.confidence if turn.engine != "typed" else None
     return Line(
-        f"t{turn.id}", clock_time(turn.received_at), "person", "服务对象", turn.text or "（没有声音）", heard
-    )
+        f"t{turn.id}", clock_time(turn.received_at), "person", "服务对象", turn.text or "（没有声音）", heard,
+        sound=turn.id if has_sound else None,
+    )  # fmt: skip
 
 
 def _reply_line(reply: Reply, worker: Worker | None, last: Notice | None) -> Line:

@@ -6,11 +6,14 @@ overrides it, and the override is on record.
 
 import re
 
-from handoff.model.words import Need, Risk, Speaker
+from sqlalchemy import delete, select
+
+from handoff.model.words import Channel, Need, Risk, Speaker
 from handoff.model.yes_no import LONGEST, yes_or_no
 from handoff.service.effects import Turned
 from handoff.service.opening import Desk, open_cases
 from handoff.service.phrases import Phrases
+from handoff.store.tables import Recording, Turn
 
 NOT_ASKED, ASKED, UNANSWERED, GIVEN, REFUSED = "not_asked", "asked", "unanswered", "given", "refused"
 OVERRIDDEN = "overridden"
@@ -38,9 +41,11 @@ def takes_back(text: str) -> bool:
 class Consent:
     """Asks for consent, and hears it given, refused and taken back."""
 
-    def __init__(self, desk: Desk, phrases: Phrases) -> None:
+    def __init__(self, desk: Desk, phrases: Phrases, *, records_calls: bool) -> None:
+        """`records_calls`: whether the sound of a call is kept too, where the person agrees."""
         self._desk = desk
         self._phrases = phrases
+        self._records_calls = records_calls
 
     def ask(self, turned: Turned) -> None:
         """The question, as the last sentence of the reply that tells the first number; not while there is danger."""
@@ -49,12 +54,17 @@ class Consent:
         if not composed.opened or composed.stop or in_danger or talk.consent != NOT_ASKED:
             return
         talk.consent = ASKED
-        composed.say(self._phrases["consent_ask" if talk.speaker == Speaker.SELF else "consent_ask_other"])
+        key = "consent_ask"
+        if self._records_calls and talk.channel == Channel.PHONE:
+            talk.recording, key = ASKED, "consent_ask_sound"
+        composed.say(self._phrases[key if talk.speaker == Speaker.SELF else f"{key}_other"])
 
     async def hear(self, turned: Turned, text: str, intent: str) -> bool:
         """Put on record what the utterance says about consent; True where it says nothing else and is answered."""
         said = text.strip()[: LONGEST + 1]
         answer = self._answer_to_question(turned, said, intent)
+        if answer == GIVEN and turned.talk.recording == ASKED:
+            turned.talk.recording = GIVEN
         if turned.talk.consent == ASKED and intent not in _REPLAYS:
             turned.talk.consent = UNANSWERED  # a yes counts only right after the question
         rest = 0
@@ -73,6 +83,9 @@ class Consent:
 
     async def _put_on_record(self, turned: Turned, answer: str) -> None:
         turned.talk.consent = answer
+        if answer == REFUSED:
+            turned.talk.recording = REFUSED
+            await _forget_sounds(turned)
         standing = await open_cases(turned.session, turned.talk.id)
         for case in standing:
             turned.changes.case(case)
@@ -84,3 +97,8 @@ class Consent:
         life = any(case.consent == OVERRIDDEN and case.need != Need.ABUSE for case in standing)
         key = "consent_overridden" if life and answer == REFUSED else f"consent_{answer}"
         turned.composed.say(self._phrases[key])
+
+
+async def _forget_sounds(turned: Turned) -> None:
+    theirs = select(Turn.id).where(Turn.conversation_id == turned.talk.id)
+    await turned.session.execute(delete(Recording).where(Recording.turn_id.in_(theirs)))

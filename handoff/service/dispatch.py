@@ -162,10 +162,8 @@ class Dispatch:
         DBOS(config=config)
         await asyncio.to_thread(DBOS.launch)
         await self.sweep(at_start=True)
-        self._loops = [
-            asyncio.create_task(self._every(1.0, self.sweep)),
-            asyncio.create_task(self._every(FLUSH_S, self._flush)),
-        ]
+        self.every(1.0, self.sweep)
+        self.every(FLUSH_S, self._flush)
 
     async def close(self) -> None:
         """Stop; what is unfinished stays in the store."""
@@ -190,6 +188,10 @@ class Dispatch:
         """Let `close` end this task and wait for it."""
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+
+    def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this again and again until `close`, whatever becomes of it."""
+        self._loops.append(asyncio.create_task(self._every(seconds, work)))
 
     async def announce(self, changes: Changes) -> None:
         """After a commit: tell who listens, start what must go out."""

@@ -54,8 +54,10 @@ class Turns:
     """Takes utterances; every one accepted is stored before anything else is asked."""
 
     def __init__(
-        self, store: Store, understander: Understander, hotlines: Hotlines, dispatch: Dispatch, clock: Clock
-    ) -> None:
+        self, store: Store, understander: Understander, hotlines: Hotlines, dispatch: Dispatch, clock: Clock,
+        *, records_calls: bool = False,
+    ) -> None:  # fmt: skip
+        """`records_calls`: whether callers are asked if the sound of their words may be kept too."""
         self._store = store
         self._understander = understander
         self._phrases = understander.phrases
@@ -66,7 +68,7 @@ class Turns:
         self._clock = clock
         self._desk = Desk(clock)
         self._effects = Effects(self._desk, self._phrases, understander.consulting)
-        self._answering = Answering(self._desk, self._effects, self._phrases)
+        self._answering = Answering(self._desk, self._effects, self._phrases, records_calls=records_calls)
         self._returning = Returning(self._effects, self._phrases)
         self._called = Called(self._desk, self._effects, self._phrases)
         self._checking = Checking(self._desk, self._effects, self._phrases, self._called)

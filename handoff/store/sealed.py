@@ -65,7 +65,29 @@ class Sealed(TypeDecorator[Any]):
         try:
             return json.loads(_fernet().decrypt(bytes(value)).decode("utf-8", "surrogatepass"))
         except InvalidToken as error:
-            raise SealError("wrong_key", "密钥与数据不符：请放回建库时的密钥文件。") from error
+            raise _wrong_key() from error
+
+
+class SealedBytes(TypeDecorator[bytes]):
+    """Bytes, encrypted as `Sealed` is."""
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Seal."""
+        return None if value is None else _fernet().encrypt(value)
+
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> bytes | None:
+        """Open."""
+        try:
+            return None if value is None else _fernet().decrypt(bytes(value))
+        except InvalidToken as error:
+            raise _wrong_key() from error
+
+
+def _wrong_key() -> SealError:
+    return SealError("wrong_key", "密钥与数据不符：请放回建库时的密钥文件。")
 
 
 class Utc(TypeDecorator[datetime]):

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, ForeignKey, Index, MetaData, String, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from handoff.store.sealed import Sealed, Utc
+from handoff.store.sealed import Sealed, SealedBytes, Utc
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -220,6 +220,8 @@ class Conversation(Base):
     address_id: Mapped[int | None] = mapped_column(ForeignKey("addresses.id"), index=True)
     consent: Mapped[str] = mapped_column(String(16), default="not_asked", server_default="not_asked")
     """`not_asked`, `asked` (by the last reply), `unanswered`, `given` or `refused`."""
+    recording: Mapped[str] = mapped_column(String(16), default="not_asked", server_default="not_asked")
+    """Whether the sound of their words may be kept: `not_asked`, `asked` (together with consent), `given` or `refused`."""
     started_at: Mapped[datetime]
 
 
@@ -246,6 +248,16 @@ class Turn(Base):
     """`received`, then `answered`, or `held` where a worker has the conversation."""
     received_at: Mapped[datetime]
     answered_at: Mapped[datetime | None]
+
+
+class Recording(Base):
+    """How an utterance sounded; only of those who have agreed to it, and gone after a time."""
+
+    __tablename__ = "recordings"
+    turn_id: Mapped[int] = mapped_column(ForeignKey("turns.id"), primary_key=True)
+    sound: Mapped[bytes] = mapped_column(SealedBytes)
+    """MP3."""
+    kept_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Reply(Base):

@@ -55,7 +55,7 @@ class Mouths:
 
         await until(said, within=60)
 
-    def words(self, heard: Path) -> str:
+    def words(self, heard: Path | bytes) -> str:
         """What a person would have heard, about."""
         return words_only(self._ear.transcribe(decode(heard)).text)
 

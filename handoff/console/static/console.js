@@ -48,7 +48,10 @@ function swap(region, html) {
   if (region.innerHTML === spelled(html)) return;
   const kept = region.contains(document.activeElement) ? document.activeElement.dataset.keep : null;
   const atEnd = region.scrollHeight - region.scrollTop - region.clientHeight < 60;
+  const playing = [...region.querySelectorAll("audio")].filter((sound) => !sound.paused);
   region.innerHTML = html;
+  // New words must not cut off what one is listening to: the element itself goes on in its new place.
+  for (const sound of playing) region.querySelector(`audio[data-keep="${CSS.escape(sound.dataset.keep)}"]`)?.replaceWith(sound);
   if (region.id === "alarm") region.hidden = !unheard(region).length;
   if (kept) region.querySelector(`[data-keep="${CSS.escape(kept)}"]`)?.focus({ preventScroll: true });
   if (atEnd && region.id === "conversation") region.scrollTop = region.scrollHeight;
