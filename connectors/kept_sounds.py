@@ -40,7 +40,6 @@ class KeptSounds:
     async def said(self, token: str, words: Transcript, turn_id: int) -> None:
         """These words are this turn: its sound is kept where that is agreed to, held while it is not answered."""
         speech = next((sound for read, sound in self._read if read is words), None)
-        self._read.clear()
         if speech is not None:
             self._held.append(_Said(turn_id, Sound(speech, HEARING_RATE)))
         async with self._settling:

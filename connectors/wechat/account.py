@@ -41,9 +41,7 @@ class Account:
     def inbox(self, turns: Turns, screen: Screening) -> Inbox:
         """What receives; not started yet."""
         reading = Reading(turns, self._voices, screen, self._sounds, self._store, self._dispatch, self._clock)
-        return Inbox(
-            self._envelope, self._arrivals, reading, self._way, self._store, self._dispatch, self._clock
-        )
+        return Inbox(self._envelope, self._arrivals, reading, self._way, self._dispatch, self._clock)
 
     def close(self) -> None:
         """Call the platform no more."""

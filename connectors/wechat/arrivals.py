@@ -72,6 +72,12 @@ class Arrivals:
             mine = update(Arrival).where(Arrival.id == found.id, Arrival.done_at.is_(None), free)
             return found if await rows_changed(session, mine.values(taken_until=now + _LEASE)) else None
 
+    async def has_more(self, address_id: int) -> bool:
+        """Whether a message of an address is still open."""
+        async with self._store.read() as session:
+            waiting = select(Arrival.id).where(Arrival.address_id == address_id, Arrival.done_at.is_(None))
+            return await session.scalar(waiting.limit(1)) is not None
+
     @asynccontextmanager
     async def held(self, arrival: Arrival) -> AsyncIterator[None]:
         """Keeps the message for this process while it works on it."""

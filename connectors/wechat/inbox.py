@@ -17,8 +17,8 @@ from connectors.wechat.way import Part, WeChatWay
 from connectors.wechat.windows import opened_by
 from handoff.model.clock import Clock
 from handoff.service.dispatch import Dispatch
-from handoff.store.database import Store, StoreError
-from handoff.store.tables import Arrival, Reply
+from handoff.store.database import StoreError
+from handoff.store.tables import Arrival
 
 log = structlog.get_logger("connectors.wechat")
 
@@ -68,13 +68,12 @@ class Inbox:
     """The address that the platform calls, and the work behind it."""
 
     def __init__(
-        self, envelope: Envelope, arrivals: Arrivals, reading: Reading, way: WeChatWay, store: Store, dispatch: Dispatch, clock: Clock
+        self, envelope: Envelope, arrivals: Arrivals, reading: Reading, way: WeChatWay, dispatch: Dispatch, clock: Clock
     ) -> None:  # fmt: skip
         self._envelope = envelope
         self._arrivals = arrivals
         self._reading = reading
         self._way = way
-        self._store = store
         self._dispatch = dispatch
         self._clock = clock
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
@@ -171,14 +170,12 @@ class Inbox:
         All is sent where the request can't carry it: something said before is still on its way, the platform has given
         up, or may have by the time it arrives, or will not ask again if it does not.
         """
-        async with self._store.read() as session:
-            reply = await session.get_one(Reply, replies[0])
-        if self._way.may_write and (not request.can_carry() or await self._way.earlier(reply)):
+        parts, behind_others = await self._way.to_give(replies[0])
+        if self._way.may_write and (behind_others or not request.can_carry()):
             return await self._send_instead(arrival.id, replies)
-        parts = await self._way.parts(reply)
         response = self._passive(request, parts[0].words)
         # On record before it goes out: if we fall down in between, the platform asks again and gets it then.
-        await self._first_is_given(reply.id, parts)
+        await self._first_is_given(replies[0], parts)
         if self._way.may_write and not request.can_carry():
             return await self._send_instead(arrival.id, replies)
         try:
@@ -190,7 +187,7 @@ class Inbox:
             return response  # the next request of the platform finds it
         await self._arrivals.given(arrival.id)
         if len(parts) > 1:
-            await self._dispatch.send(reply.id)
+            await self._dispatch.send(replies[0])
         for other in replies[1:]:
             await self._dispatch.send(other)
         return response
@@ -226,7 +223,10 @@ class Inbox:
     async def _drain(self, address_id: int) -> None:
         """Everything open of one sender, one after the other."""
         async with self._locks.setdefault(address_id, asyncio.Lock()):
-            while (arrival := await self._arrivals.next_of(address_id)) is not None:
+            while True:
+                arrival = await self._arrivals.next_of(address_id)
+                if arrival is None:
+                    return
                 try:
                     async with self._arrivals.held(arrival):
                         await self._do(arrival)
@@ -234,6 +234,8 @@ class Inbox:
                     Exception
                 ) as error:  # the others must not wait behind one that fails; it is tried again
                     log.error("wechat.postponed", arrival=arrival.id, fault=type(error).__name__)
+                    return
+                if not await self._arrivals.has_more(address_id):  # a look costs less than trying to take one
                     return
 
     async def _do(self, arrival: Arrival) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.errors import ConnectorError
 from connectors.wechat.arrivals import MESSAGE_ID, Arrivals
@@ -42,6 +43,13 @@ class _To:
     openid: str
     address_id: int
     gone: bool
+
+
+async def _speaks(session: AsyncSession, conversation_id: int) -> bool:
+    """Whether their last words came by voice; and who has said nothing yet may not be able to read."""
+    last = select(Turn.engine).where(Turn.conversation_id == conversation_id)
+    engine = await session.scalar(last.order_by(Turn.id.desc()).limit(1))
+    return engine not in ("typed", "sent")
 
 
 def _joined(part: Part, along: list[Reply]) -> Part:
@@ -82,7 +90,8 @@ class WeChatWay:
         given = await self._given_meanwhile(notice, reply)
         if given is None:
             return ARRIVED
-        parts = await self.parts(reply)
+        async with self._store.read() as session:
+            parts = await self._parts(session, reply)
         along = await self._along(notice, reply, parts[0]) if given == 0 else []
         for at in range(given, len(parts)):
             if parts[at].spoken and (at == given or not parts[at - 1].spoken):
@@ -96,10 +105,17 @@ class WeChatWay:
             await self._dispatch.parts_arrived(with_it | {reply.id: at + 1})
         return ARRIVED
 
-    async def parts(self, reply: Reply) -> list[Part]:
-        """A reply as messages: its text, and where the person speaks rather than types, its sound."""
+    async def to_give(self, reply_id: str) -> tuple[list[Part], bool]:
+        """A reply as messages, and whether words that were said before are still on their way: in one look at the store."""
+        async with self._store.read() as session:
+            reply = await session.get_one(Reply, reply_id)
+            parts = await self._parts(session, reply)
+            return parts, await self._earlier(session, reply)
+
+    async def _parts(self, session: AsyncSession, reply: Reply) -> list[Part]:
+        """Its text, and where the person speaks rather than types, its sound."""
         parts = [Part(words) for words in split_text(reply.text)]
-        if self._verified and await self._speaks(reply.conversation_id):
+        if self._verified and await _speaks(session, reply.conversation_id):
             awaited = reply.turn_id is not None
             parts += [Part(words, spoken=True) for words in voice_parts(reply.text, awaited=awaited)]
         return parts
@@ -174,13 +190,6 @@ class WeChatWay:
             address = await session.get(Address, talk.address_id) if talk.address_id else None
             return _To(str(address.value), address.id, address.gone_at is not None) if address else None
 
-    async def _speaks(self, conversation_id: int) -> bool:
-        """Whether their last words came by voice; and who has said nothing yet may not be able to read."""
-        async with self._store.read() as session:
-            last = select(Turn.engine).where(Turn.conversation_id == conversation_id)
-            engine = await session.scalar(last.order_by(Turn.id.desc()).limit(1))
-        return engine not in ("typed", "sent")
-
     async def was_asked(self, reply: Reply) -> bool:
         """Whether it answers a message of the chat."""
         return await self._arrival_of(reply) is not None
@@ -202,13 +211,13 @@ class WeChatWay:
             now = await session.get_one(Notice, notice.id)
         return now.parts if now.state == "pending" else None
 
-    async def earlier(self, reply: Reply, *, spoken: bool = False) -> bool:
+    @staticmethod
+    async def _earlier(session: AsyncSession, reply: Reply, *, spoken: bool = False) -> bool:
         """Whether words that were said before are still on their way; with `spoken`, whether their sound is."""
         pending = select(Notice.parts, Reply.text).join(Reply, Reply.id == Notice.reply_id)
         pending = pending.where(Reply.conversation_id == reply.conversation_id, Notice.state == "pending")
         pending = pending.where(Reply.id != reply.id, Reply.created_at < reply.created_at)
-        async with self._store.read() as session:
-            standing = [*await session.execute(pending)]
+        standing = [*await session.execute(pending)]
         # Words don't wait for a sound, which takes seconds to render.
         return any(spoken or parts < len(split_text(text)) for parts, text in standing)
 
@@ -216,8 +225,9 @@ class WeChatWay:
         try:
             async with asyncio.timeout(_WAITS_S):
                 while True:
-                    if not await self.earlier(reply, spoken=spoken):
-                        return
+                    async with self._store.read() as session:
+                        if not await self._earlier(session, reply, spoken=spoken):
+                            return
                     await asyncio.sleep(_LOOK_AGAIN_S)
         except TimeoutError:
             log.warning("wechat.out_of_order", notice=notice.id)

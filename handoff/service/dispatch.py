@@ -251,14 +251,16 @@ class Dispatch:
 
     async def address_is_back(self, address_id: int) -> None:
         """Somebody writes again: what could not reach them goes out once more, where nobody else may read it."""
-        async with self._store.read() as session:
-            here = select(Conversation).where(Conversation.address_id == address_id)
-            talks = [*await session.scalars(here)]
-            if not talks or await is_shared(session, talks[0]):
-                return
-        mine = Reply.conversation_id.in_([talk.id for talk in talks])
+        theirs = select(Conversation.id).where(Conversation.address_id == address_id)
         recent = Reply.created_at > self._clock.now() - STILL_OF_USE
-        await self._once_more(mine & recent & (Notice.state == "failed"))
+        missed = Reply.conversation_id.in_(theirs) & recent & (Notice.state == "failed")
+        async with self._store.read() as session:
+            found = select(Conversation).join(Reply, Reply.conversation_id == Conversation.id)
+            found = found.join(Notice, Notice.reply_id == Reply.id).where(missed).limit(1)
+            talk = await session.scalar(found)
+            if talk is None or await is_shared(session, talk):
+                return
+        await self._once_more(missed)
 
     async def hint_failed(self, address_id: int) -> None:
         """Somebody has not been told after all that words wait for them: a person must not wait until the next day."""
@@ -395,7 +397,8 @@ class Dispatch:
         by_console = Told(way="console") if consoles else None
         way = self.worker_ways.get(notice.way)
         if way is None:
-            return by_console or Told("not_connected")
+            # A console that is opened later shows what stands, and the case's clocks ring again: no use in trying meanwhile.
+            return by_console or Told("not_connected", again=False)
         async with self._store.read() as session:
             worker = await session.get_one(Worker, notice.worker_id)
         told = await way.alert(notice, case, worker)

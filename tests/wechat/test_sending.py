@@ -294,10 +294,10 @@ async def test_nobody_is_sent_out_for_a_sound(wx: WeChat, monkeypatch: pytest.Mo
     openid = "o-only-text"
     case = await case_of(wx, openid)
 
-    async def speaks(_conversation: int) -> bool:
+    async def speaks(_session: object, _conversation: int) -> bool:
         return True
 
-    monkeypatch.setattr(wx.inbox._way, "_speaks", speaks)
+    monkeypatch.setattr(way_module, "_speaks", speaks)
     wx.far.rules.next["media/upload"] = ["500"] * 4
     wx.far.rules.next["message/custom/send"] = ["ok", *["500"] * 4]
     reply = await say(wx, case, "在家吗？")
