@@ -21,8 +21,8 @@ FILE = {"scope": "module", "loop_scope": "session"}
 
 DIALOGUE_TIMEOUT_S = 0.4
 ALONE = (
-    "bot/", "browser/", "cli/test_cli_whole", "handoff/test_survives_kill", "telephone/", "voice/", "wechat/test_messages",
-    "wechat/test_survives", "wechat/test_two_processes", "wechat/test_voice",
+    "browser/test_wechat_page", "telephone/test_bad_line", "telephone/test_calls", "telephone/test_peers", "telephone/test_put_through",
+    "wechat/test_messages", "wechat/test_survives",
 )  # fmt: skip
 
 
