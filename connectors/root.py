@@ -135,7 +135,6 @@ async def domain(
         await questions.load()
         connect(store, dispatch, clock)
         await dispatch.launch(settings.engine_url, turns.finish)
-        await recordings.tidy()
         dispatch.every(_TIDY_S, recordings.tidy)
         yield Domain(
             store,

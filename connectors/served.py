@@ -100,10 +100,10 @@ class Served:
                 self._leaving.cancel()
             await self._end_putting_through()
             await self._line.close()
-            await asyncio.gather(*self._keeping, return_exceptions=True)
             log.info("telephone.ended", conversation=conversation, turns=self._turns, broke_off=broke_off)
             if broke_off and self._turns:
                 await self._domain.breaking_off.note(self._token)
+            await asyncio.gather(*self._keeping, return_exceptions=True)
         return self._turns > 0
 
     def _on_key(self, digit: str) -> None:

@@ -190,7 +190,7 @@ class Dispatch:
         task.add_done_callback(self._running.discard)
 
     def every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
-        """Do this again and again until `close`, whatever becomes of it."""
+        """Do this now and again and again until `close`, whatever becomes of it."""
         self._loops.append(asyncio.create_task(self._every(seconds, work)))
 
     async def announce(self, changes: Changes) -> None:
@@ -496,8 +496,8 @@ class Dispatch:
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(seconds)
             try:
                 await work()
             except Exception as error:  # the loop that finds what was left behind must outlive every fault
                 log.error("dispatch.postponed", error=getattr(error, "code", type(error).__name__))
+            await asyncio.sleep(seconds)

@@ -47,7 +47,12 @@ async def _talk(exchange: Exchange, key: str, number: str) -> list[Turn]:
 async def test_all_that_was_said_is_kept_once_the_caller_agrees(exchange: Exchange) -> None:
     first, agreed, last = await _talk(exchange, "1", "13812340001")
     assert agreed.engine == "key"
-    kept = {one.turn_id: one.sound for one in await exchange.rows(Recording)}
+
+    async def both() -> dict[int, bytes]:
+        found = {one.turn_id: one.sound for one in await exchange.rows(Recording)}
+        return found if len(found) > 1 else {}
+
+    kept = await until(both)
     assert kept.keys() == {first.id, last.id}
     for turn, said in ((first, ASKED), (last, MORE)):
         heard = await asyncio.to_thread(exchange.mouths.words, kept[turn.id])
