@@ -20,7 +20,7 @@ async def test_each_message_is_answered_once_through_kills_and_faults(
     # Few, so that rendering does not take the whole machine: what comes of that is for the bench (decision 14).
     monkeypatch.setattr(wechat, "SPOKEN_EVERY", 12)
     # A busy machine starts a service slowly: the platform's three tries must still span that.
-    monkeypatch.setattr(wechat, "Rules", partial(Rules, patience_s=6.5))
+    monkeypatch.setattr(wechat, "Rules", partial(Rules, patience_s=12.0))
     async with strict_double() as rasa:
         found = await wechat.bench_wechat(
             Settings(), lambda _line: None, calm=0, messages=160, voices=0, rasa_url=rasa.url
