@@ -45,9 +45,8 @@ class KeptSounds:
         async with self._settling:
             try:
                 await self._settle(token)
-            except (
-                HandoffError
-            ) as error:  # the words are on record; their sound is not worth a caller's patience
+            except HandoffError as error:
+                # The words are on record; their sound is not worth a caller's patience.
                 log.error("telephone.sound_not_kept", code=error.code)
 
     async def _settle(self, token: str) -> None:

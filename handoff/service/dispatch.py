@@ -397,8 +397,10 @@ class Dispatch:
         by_console = Told(way="console") if consoles else None
         way = self.worker_ways.get(notice.way)
         if way is None:
-            # A console that is opened later shows what stands, and the case's clocks ring again: no use in trying meanwhile.
-            return by_console or Told("not_connected", again=False)
+            # A console that is opened later shows what stands, and the case's clocks ring again: only where somebody is in
+            # danger is it tried meanwhile too, since a line that was down for a moment must not cost two minutes.
+            in_danger = Risk(case.risk).at_least(Risk.URGENT)
+            return by_console or Told("not_connected", again=in_danger)
         async with self._store.read() as session:
             worker = await session.get_one(Worker, notice.worker_id)
         told = await way.alert(notice, case, worker)

@@ -8,6 +8,7 @@ from handoff.model.clock import Clock
 from handoff.model.errors import HandoffError
 from handoff.service.after import Changes
 from handoff.service.casework import CaseworkError
+from handoff.service.consent import GIVEN, REFUSED
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import open_cases
 from handoff.service.reading import is_kept_close, record_reading
@@ -30,7 +31,7 @@ class Recordings:
         """Whether the sound of this conversation may be kept; None while that is not answered."""
         async with self._store.read() as session:
             state = (await conversation(session, token)).recording
-        return {"given": True, "refused": False}.get(state)
+        return {GIVEN: True, REFUSED: False}.get(state)
 
     async def keep(self, token: str, turn_id: int, sound: bytes) -> bool:
         """Keep how a turn sounded (MP3); False where the person does not want it (any more)."""
@@ -38,7 +39,7 @@ class Recordings:
         async with self._store.write() as session:
             talk = await conversation(session, token, lock=True)
             turn = await session.get(Turn, turn_id)
-            if talk.recording != "given" or turn is None or turn.conversation_id != talk.id:
+            if talk.recording != GIVEN or turn is None or turn.conversation_id != talk.id:
                 return False
             await session.merge(Recording(turn_id=turn_id, sound=sound, kept_at=self._clock.now()))
             for case in await open_cases(session, talk.id):

@@ -135,9 +135,8 @@ class Turns:
         """The token of the one lasting conversation with an address; begun without a word where there is none."""
         if opening.address is None:
             raise ValueError("an address is needed")
-        if (
-            opening.station is None
-        ):  # most messages: nothing is to be written, and who only reads need not queue up
+        if opening.station is None:
+            # Most messages: nothing is to be written, and who only reads need not queue up.
             async with self._store.read() as session:
                 talk = await newest_talk(session, opening.channel, opening.address)
                 if talk is not None and not await self._may_be_another(session, talk):

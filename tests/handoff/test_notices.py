@@ -42,7 +42,7 @@ async def test_an_open_console_gets_the_alarm_and_it_is_on_record(county: County
 
 async def _state_of(county: County, notice_id: int) -> bool:
     (notice,) = await county.rows(Notice, Notice.id == notice_id)
-    return (notice.state, notice.code) == ("failed", "not_connected")
+    return (notice.state, notice.code) == ("retried", "not_connected")
 
 
 async def test_attempts_grow_apart_and_end_in_a_failure_that_workers_see(

@@ -1,6 +1,6 @@
 """A network that is late by up to 200 ms and loses 5 % of the sound: the caller is answered and keeps the line.
 
-How well they are understood is not asked here: two runs of three took the sentence for what it was, one for danger in doubt.
+How well they are understood is not asked here: of two runs that were looked at one took the sentence for what it was, one for danger in doubt.
 """
 
 import pytest

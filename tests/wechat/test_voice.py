@@ -123,14 +123,12 @@ def _alike(heard: str, said: str) -> bool:
     "text", ["您先别着急慢慢说我都听着呢" * 40, "好。" * 200], ids=["no sentences", "many"]
 )
 async def test_a_voice_message_keeps_to_the_platforms_limits(wx: WeChat, text: str) -> None:
-    first, *rest = voice_parts(text)
-    spoken = await wx.inbox._way._sounds._spoken(first, 0.7, 1.0)
-    data = await asyncio.to_thread(to_mp3, spoken)
-    heard = decode(data)
-    # The first is the shortest: a third of the longest, which takes minutes to render, and three times as long to say.
-    longer = max(map(len, rest)) / len(first)
-    assert 0 < len(data) * longer <= 2 * 1024 * 1024
-    assert 1.0 < len(heard.samples) / heard.rate * longer <= 60.0
+    for part in voice_parts(text)[:2]:
+        spoken = await wx.inbox._way._sounds._spoken(part, 0.7, 1.0)
+        data = await asyncio.to_thread(to_mp3, spoken)
+        assert 0 < len(data) <= 2 * 1024 * 1024
+        heard = decode(data)
+        assert 1.0 < len(heard.samples) / heard.rate <= 60.0
 
 
 @pytest.mark.slow
