@@ -98,16 +98,18 @@ class Arrivals:
             outcome["asked"] = asked.isoformat()
         await self._set(arrival_id, outcome=outcome, message=None, done_at=self._clock.now())
 
-    async def not_offered(self, arrival_id: int) -> None:
-        """No request of the platform gets it after all; the answer is sent."""
-        async with self._store.write() as session:
-            await self.withdraw(session, arrival_id)
-
     @staticmethod
-    async def withdraw(session: AsyncSession, arrival_id: int) -> None:
-        """As `not_offered`, within a transaction."""
+    async def withdraw(session: AsyncSession, arrival_id: int, *, from_: datetime | None = None) -> bool:
+        """No request of the platform gets it after all, within a transaction; the answer is sent.
+
+        from_: only from the request that came then; False where the next one has been given it meanwhile.
+        """
         arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
-        arrival.outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
+        outcome = arrival.outcome or {}
+        if from_ is not None and outcome.get("asked") != from_.isoformat():
+            return False
+        arrival.outcome = {"replies": outcome.get("replies", [])}
+        return True
 
     async def may_still_be_given(self, arrival_id: int) -> bool:
         """Whether the platform's own request, or its next one, may yet bring the answer: nobody else must send it.
@@ -169,7 +171,7 @@ class Arrivals:
 
     async def given(self, arrival_id: int) -> None:
         """It is written to the platform's request."""
-        async with self._store.write() as session:
+        async with self._store.write(first=True) as session:
             arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
             arrival.outcome = {**(arrival.outcome or {}), "given": True}
 

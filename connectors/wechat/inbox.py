@@ -196,10 +196,12 @@ class Inbox:
         text = self._envelope.text(request.opened, words)
         return web.Response(text=text, content_type="text/xml", charset="utf-8")
 
-    async def _send_instead(self, arrival_id: int, replies: list[str]) -> web.StreamResponse:
+    async def _send_instead(
+        self, arrival_id: int, replies: list[str], *, from_: datetime | None = None
+    ) -> web.StreamResponse:
         # At once: the platform's next request must not be given what is being sent, nor what is sent wait for that request.
         await self._dispatch.send_after_all(
-            replies[0], lambda session: self._arrivals.withdraw(session, arrival_id)
+            replies[0], lambda session: self._arrivals.withdraw(session, arrival_id, from_=from_)
         )
         for other in replies[1:]:
             await self._dispatch.send(other)
@@ -244,14 +246,16 @@ class Inbox:
             # Before the answer, which comes behind it.
             await self._dispatch.address_is_back(arrival.address_id)
         request = self._waiting.get(arrival.id)
-        await self._arrivals.done(arrival.id, replies, asked=request.asked if request and replies else None)
+        asked = request.asked if request and replies else None
+        await self._arrivals.done(arrival.id, replies, asked=asked)
         request = self._waiting.pop(arrival.id, None)
         if request is not None and not request.ready.done():
             request.ready.set_result(replies)
-            return
-        await self._arrivals.not_offered(arrival.id)
-        for reply in replies:
-            await self._dispatch.send(reply)
+        elif asked is not None:
+            await self._send_instead(arrival.id, replies, from_=asked)
+        else:
+            for reply in replies:
+                await self._dispatch.send(reply)
 
     async def _send_what_was_never_given(self, at_start: bool) -> None:
         """On record as shown before it was written: a crash in between, and no further request, must not lose it."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import structlog
 from sqlalchemy import select
@@ -24,7 +25,6 @@ from voice.errors import VoiceError
 
 log = structlog.get_logger("connectors.wechat")
 
-_LOOK_AGAIN_S = 0.2
 # So many of the messages that may be sent: a worker's words must not fail because ours were spoken as well.
 _KEPT_FOR_TEXT = 2
 _WAITS_S = 40.0  # for what was said before; longer than all attempts at one reply take
@@ -110,7 +110,7 @@ class WeChatWay:
         async with self._store.read() as session:
             reply = await session.get_one(Reply, reply_id)
             parts = await self._parts(session, reply)
-            return parts, await self._earlier(session, reply)
+            return parts, bool(await self._earlier(session, reply))
 
     async def _parts(self, session: AsyncSession, reply: Reply) -> list[Part]:
         """Its text, and where the person speaks rather than types, its sound."""
@@ -137,7 +137,15 @@ class WeChatWay:
             if len(split_text(_joined(first, [*along, other]).words)) > 1:
                 break
             along.append(other)
-        return along
+        return await self._still_waiting(along) if along else []
+
+    async def _still_waiting(self, replies: list[Reply]) -> list[Reply]:
+        """The first of them, up to the one that the platform's own request has taken while we looked."""
+        waiting = select(Notice.reply_id).where(Notice.reply_id.in_([one.id for one in replies]))
+        waiting = waiting.where(Notice.state == "pending", Notice.parts == 0)
+        async with self._store.read() as session:
+            found = {*await session.scalars(waiting)}
+        return [*takewhile(lambda one: one.id in found, replies)]
 
     async def _send(self, to: _To, reply: Reply, part: Part) -> Told:
         try:
@@ -203,31 +211,33 @@ class WeChatWay:
     async def _given_meanwhile(self, notice: Notice, reply: Reply) -> int | None:
         """How many parts the platform's own request has taken, once it can take no more; None for all."""
         arrival = await self._arrival_of(reply)
-        while True:
-            if arrival is None or not await self._arrivals.may_still_be_given(arrival):
-                break
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        if arrival is not None:
+            await self._dispatch.until_moved([reply.id], lambda: self._arrivals.may_still_be_given(arrival))
         async with self._store.read() as session:
             now = await session.get_one(Notice, notice.id)
         return now.parts if now.state == "pending" else None
 
     @staticmethod
-    async def _earlier(session: AsyncSession, reply: Reply, *, spoken: bool = False) -> bool:
-        """Whether words that were said before are still on their way; with `spoken`, whether their sound is."""
-        pending = select(Notice.parts, Reply.text).join(Reply, Reply.id == Notice.reply_id)
+    async def _earlier(session: AsyncSession, reply: Reply, *, spoken: bool = False) -> list[str]:
+        """Which replies that were made before are still on their way with their words; with `spoken`, with their sound."""
+        pending = select(Reply.id, Notice.parts, Reply.text).join(Reply, Reply.id == Notice.reply_id)
         pending = pending.where(Reply.conversation_id == reply.conversation_id, Notice.state == "pending")
         pending = pending.where(Reply.id != reply.id, Reply.created_at < reply.created_at)
         standing = [*await session.execute(pending)]
         # Words don't wait for a sound, which takes seconds to render.
-        return any(spoken or parts < len(split_text(text)) for parts, text in standing)
+        return [id_ for id_, parts, text in standing if spoken or parts < len(split_text(text))]
 
     async def _after_earlier(self, notice: Notice, reply: Reply, *, spoken: bool) -> None:
+        async def earlier() -> list[str]:
+            async with self._store.read() as session:
+                return await self._earlier(session, reply, spoken=spoken)
+
+        async def stands() -> bool:
+            return bool(await earlier())
+
         try:
             async with asyncio.timeout(_WAITS_S):
-                while True:
-                    async with self._store.read() as session:
-                        if not await self._earlier(session, reply, spoken=spoken):
-                            return
-                    await asyncio.sleep(_LOOK_AGAIN_S)
+                if standing := await earlier():
+                    await self._dispatch.until_moved(standing, stands)
         except TimeoutError:
             log.warning("wechat.out_of_order", notice=notice.id)

@@ -1,7 +1,7 @@
 """What has arrived, on record as soon as can be: all that arrived while the store was busy goes in by one transaction.
 
 What was sent and is not on record yet is said again after a crash. With a transaction for each, many that are sent at once
-wait for one another for up to a second on a busy machine.
+wait for one another for up to a second on a busy machine; and it goes before whatever else is to be written.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class Arriving:
                 raise
 
     async def _write(self, together: Mapping[str, int]) -> None:
-        async with self._store.write() as session:
+        async with self._store.write(first=True) as session:
             for reply_id, arrived in together.items():
                 going = update(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
                 await session.execute(going.where(Notice.parts < arrived).values(parts=arrived))

@@ -7,7 +7,7 @@ row, so that a row is driven once however often it is found, and steps may run t
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from handoff.model.triage import TIME_TO_HUMAN
 from handoff.model.words import Risk, Stage
 from handoff.service.after import Changes
 from handoff.service.arriving import Arriving
-from handoff.service.hub import Hub, of_conversation, of_worker
+from handoff.service.hub import MOVED, Hub, of_conversation, of_reply, of_worker
 from handoff.service.identity import is_shared
 from handoff.service.opening import Desk
 from handoff.service.unreached import hurry, take_another_way
@@ -37,6 +37,7 @@ MAX_ATTEMPTS = 6
 SEEN_WITHIN_S = 3.0
 FLUSH_S = 0.2
 _HINT_ON_RECORD_S = 10.0
+_LOOK_AGAIN_S = 2.0
 ORPHANED_NOTICE = timedelta(seconds=3)
 ORPHANED_TURN = timedelta(seconds=10)
 STILL_OF_USE = timedelta(days=7)
@@ -212,6 +213,7 @@ class Dispatch:
         """As `shown`, and on record before this returns: for an answer that the platform asks for again if it is lost."""
         self._hub.seen(reply_id)
         await self._mark_delivered({reply_id})
+        self._moved(reply_id)
 
     async def send(self, reply_id: str) -> None:
         """Send a reply that has not been shown, at once instead of when it is found; twice does nothing."""
@@ -219,17 +221,20 @@ class Dispatch:
             waiting = select(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
             notices = [*await session.scalars(waiting)]
         await self.announce(Changes(notices=notices))
+        self._moved(reply_id)
 
     async def send_after_all(
-        self, reply_id: str, together: Callable[[AsyncSession], Awaitable[None]]
+        self, reply_id: str, together: Callable[[AsyncSession], Awaitable[bool]]
     ) -> None:
         """As `send`, for an answer that may be on record as shown and was not: it is sent from its beginning.
 
-        together: what goes on record in the same transaction, so that nobody else shows it meanwhile.
+        together: what goes on record in the same transaction, so that nobody else shows it meanwhile; it says whether the
+        answer is still to be sent.
         """
         changes = Changes()
         async with self._store.write() as session:
-            await together(session)
+            if not await together(session):
+                return
             attempts = select(Notice).where(Notice.reply_id == reply_id).order_by(Notice.attempt.desc())
             notice = await session.scalar(attempts.limit(1))
             if notice is not None and notice.state == "delivered":
@@ -239,10 +244,26 @@ class Dispatch:
                 notice.parts = 0
                 changes.notices.append(notice)
         await self.announce(changes)
+        self._moved(reply_id)
 
     async def parts_arrived(self, parts: Mapping[str, int]) -> None:
         """So many parts of these replies (by id) have arrived; a further attempt goes on behind them."""
         await self._arriving.record(parts)
+        self._moved(*parts)
+
+    def _moved(self, *reply_ids: str) -> None:
+        for reply_id in reply_ids:
+            self._hub.publish(of_reply(reply_id), MOVED)
+
+    async def until_moved(self, reply_ids: Collection[str], stands: Callable[[], Awaitable[bool]]) -> None:
+        """Wait while `stands`, which looks at the store, is true; it is asked when one of the replies moves, and now and then.
+
+        Another process moves them too, without a word.
+        """
+        with self._hub.listen(*map(of_reply, reply_ids)) as moves:
+            while await stands():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(moves.get(), _LOOK_AGAIN_S)
 
     async def page_is_back(self, conversation_id: int) -> None:
         """A page has opened its line again: what could not reach it goes out once more."""
@@ -325,6 +346,8 @@ class Dispatch:
             if outcome["state"] == "failed" and reply is not None and notice.way in self.person_ways:
                 await take_another_way(session, self._desk, reply, told, changes)
         await self.announce(changes)
+        if reply is not None:
+            self._moved(reply.id)
         return outcome
 
     async def fire(self, timer_id: int) -> None:
@@ -492,7 +515,7 @@ class Dispatch:
             raise
 
     async def _mark_delivered(self, shown: set[str]) -> None:
-        async with self._store.write() as session:
+        async with self._store.write(first=True) as session:
             mark = update(Notice).where(Notice.reply_id.in_(shown), Notice.state.in_(["pending", "failed"]))
             await session.execute(mark.values(state="delivered", code=None, finished_at=self._clock.now()))
 

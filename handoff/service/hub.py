@@ -13,6 +13,10 @@ CLOSING: Event = {"event": "closing"}
 """Handed to every listener when the service ends."""
 
 
+MOVED: Event = {"event": "moved"}
+"""Something about a reply has gone on record."""
+
+
 class Hub:
     """Passes events to whoever listens now; a slow listener loses live events, never stored ones."""
 
@@ -77,6 +81,11 @@ def of_conversation(conversation_id: int) -> str:
 def of_worker(worker_id: int) -> str:
     """Key of the consoles of one worker."""
     return f"worker:{worker_id}"
+
+
+def of_reply(reply_id: str) -> str:
+    """Key of those who wait for an answer to be on its way, or there: a nudge, what stands is in the store."""
+    return f"reply:{reply_id}"
 
 
 CONSOLES = "consoles"

@@ -1,7 +1,7 @@
 """Engines and transactions. One writer at a time on SQLite; PostgreSQL by setting one URL."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, Executable, event, select
@@ -13,6 +13,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from handoff.model.errors import HandoffError
 from handoff.store.sqlite import near
 from handoff.store.tables import Turn
+from handoff.store.writers import Writers
 
 
 class StoreError(HandoffError):
@@ -61,8 +62,9 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = url
         self.is_sqlite = make_url(url).get_backend_name() == "sqlite"
+        self._writers = Writers()
         if self.is_sqlite:
-            # A pool of one connection is the queue of writers: SQLite takes one at a time anyway.
+            # SQLite takes one writer at a time: they queue here, where it is known who may not wait.
             self._writer, self._reader = _sqlite_engine(url, 1), _sqlite_engine(url, 4)
             _prepare_sqlite(self._writer, "BEGIN IMMEDIATE")
             _prepare_sqlite(self._reader, "BEGIN")
@@ -74,10 +76,14 @@ class Store:
         self._read = async_sessionmaker(self._reader, expire_on_commit=False)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncSession]:
-        """A transaction that commits at the end, or rolls back where an error is raised."""
+    async def write(self, *, first: bool = False) -> AsyncIterator[AsyncSession]:
+        """A transaction that commits at the end, or rolls back where an error is raised.
+
+        first: before all that wait, for what would be said again if we fell down before it is on record.
+        """
+        turn = self._writers.turn(first=first) if self.is_sqlite else nullcontext()
         try:
-            async with self._write() as session, session.begin():
+            async with turn, self._write() as session, session.begin():
                 yield session
         except DatabaseError as error:
             raise plain_error(error) if is_fault(error) else error from error.orig
