@@ -24,7 +24,7 @@ MOST_S = 55.0
 """Seconds of one voice message; the platform takes 60."""
 MOST_BYTES = 2 * 1024 * 1024
 _KEPT = timedelta(days=2, hours=12)  # the platform keeps a sound for three days
-_FIRST, _MOST = 50, 180
+_FIRST, _MOST = 30, 180
 """Characters of the first voice message, which is rendered while the person waits, and of each further one, which at the
 slowest pace stays under a minute; a sentence that is longer alone is cut by the seconds."""
 
