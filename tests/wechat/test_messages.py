@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from cast import CHEST, DARK, LIN, SALT, STATION, VILLAGE
@@ -17,7 +18,7 @@ from connectors.wechat.double.people import Reached
 from handoff.model.words import Channel
 from handoff.service.addresses import newest_talk
 from handoff.service.hub import of_conversation
-from handoff.store.tables import Address, Arrival, Conversation, Turn, Village, Window
+from handoff.store.tables import Address, Arrival, Conversation, Notice, Reply, Turn, Village, Window
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 STORES = ("sqlite",)
@@ -32,6 +33,12 @@ async def talk_of(wx: WeChat, openid: str) -> Conversation:
 
     found: Conversation = await until(newest)
     return found
+
+
+async def all_told(wx: WeChat, conversation_id: int) -> bool:
+    """Whether all that was to be told in it has been."""
+    mine = Notice.reply_id.in_(select(Reply.id).where(Reply.conversation_id == conversation_id))
+    return not await wx.county.rows(Notice, mine, Notice.state == "pending")
 
 
 def texts(wx: WeChat, openid: str) -> list[Reached]:
@@ -129,6 +136,36 @@ async def test_the_repeat_gets_what_its_first_request_waited_for(
     hasty.county.rasa.release.set()
     await saying
     await hasty.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
+
+
+async def test_what_the_next_request_was_given_is_not_sent_as_well(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ready just as the time of the first request is up, and before it is taken back the platform has asked again."""
+    done = wx.inbox._arrivals.done
+
+    async def done_as_it_is_too_late(arrival_id: int, replies: list[str], *, asked: datetime | None) -> None:
+        await done(arrival_id, replies, asked=asked)
+        del wx.inbox._waiting[arrival_id]
+        wx.county.clock.offset += timedelta(seconds=5)
+
+    monkeypatch.setattr(wx.inbox._arrivals, "done", done_as_it_is_too_late)
+    again, over = asyncio.Event(), asyncio.Event()
+    withdraw = wx.inbox._dispatch.send_after_all
+
+    async def when_it_has_asked_again(*args: Any) -> None:
+        await again.wait()
+        await withdraw(*args)
+        over.set()
+
+    monkeypatch.setattr(wx.inbox._dispatch, "send_after_all", when_it_has_asked_again)
+    villager = wx.far.villager("o-just-too-late")
+    await wx.far.says(villager.openid, SALT)  # the first request runs out of time, the second gets it
+    again.set()
+    await over.wait()
+    talk = await talk_of(wx, villager.openid)
+    await until(lambda: all_told(wx, talk.id), within=10)
     assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
 
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from cast import DARK, SALT
 from county import pages, until
 from sqlalchemy import select
-from test_messages import talk_of
+from test_messages import all_told, talk_of
 from wechat_helpers import WeChat
 
 from connectors.voices import Voices
@@ -132,7 +132,7 @@ async def test_what_was_offered_by_who_then_fell_down_is_sent_whole(wx: WeChat, 
     await wx.far.until(lambda: len(villager.reached) > 1)
     again = villager.reached[1]
     assert (again.how, again.text) == ("custom", first.text)
-    await until(lambda: _all_told(wx, talk.id), within=10)
+    await until(lambda: all_told(wx, talk.id), within=10)
     (arrival,) = await wx.county.rows(Arrival, Arrival.address_id == talk.address_id)
     assert arrival.outcome is not None and "asked" not in arrival.outcome
     assert len(villager.reached) == 2
@@ -141,9 +141,3 @@ async def test_what_was_offered_by_who_then_fell_down_is_sent_whole(wx: WeChat, 
 async def _given(wx: WeChat, address_id: int | None) -> bool:
     (arrival,) = await wx.county.rows(Arrival, Arrival.address_id == address_id)
     return bool((arrival.outcome or {}).get("given"))
-
-
-async def _all_told(wx: WeChat, conversation_id: int) -> bool:
-    """Whether all that was to be told in it has been."""
-    mine = Notice.reply_id.in_(select(Reply.id).where(Reply.conversation_id == conversation_id))
-    return not await wx.county.rows(Notice, mine, Notice.state == "pending")

@@ -44,6 +44,7 @@ BARE = 0.3  # and this much of it no punctuation, as a recogniser leaves it
 AVERAGED_EVERY, KEPT = 5, 0.98  # steps, and what the mean keeps of itself: about the last 250 steps
 ALARMS = 0.08  # of everyday sentences full of frightening words, at most
 LONGEST_RUN = 2
+HALF = torch.ops.mkldnn._is_mkldnn_bf16_supported()  # a processor without it takes twenty-five times as long
 MEASURED_FOLD = 1  # this tenth of the situations only measures
 MEASURED_AT = 0.25  # character errors of the noisy measurement
 DOUBTED = ("veiled", "plain", "everyday")  # easy answers would flatter the share of false alarms
@@ -79,7 +80,7 @@ class Learner:
         rows = self._pieces.ids(texts)
         order = sorted(range(len(rows)), key=lambda at: len(rows[at]))
         found = torch.zeros(len(rows), self.net.word.weight.shape[1])
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALF):
             for start in range(0, len(order), 64):
                 part = order[start : start + 64]
                 found[part] = self.net(_batch([rows[at] for at in part])).float()
@@ -146,7 +147,7 @@ class Learner:
 
     def _loss(self, part: list[tuple[list[int], Sentence]], weights: torch.Tensor) -> torch.Tensor:
         self.net.train()
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALF):
             vectors = self.net(_batch([ids for ids, _ in part]))
         vectors = functional.dropout(vectors.float(), 0.1)
         sentences = [sentence for _, sentence in part]
