@@ -71,6 +71,13 @@ class Interruptible:
 WHILE_QUIET = Interruptible(windows=4, among=6)
 WHILE_SPEAKING = Interruptible(windows=6, among=8, above=0.45)
 """A cough or a door is over by then; 0.19–0.26 s of a voice is not yet a word lost."""
+_SOFTEST, _SOFTER = 0.004, 0.2
+"""Root mean square of a window that can interrupt the assistant, at least: of anybody, and as a share of how loud this
+person was so far. A television across the room is a voice too."""
+_LOUDNESS_OF = 300
+"""Windows of a person's voice, the last ten seconds of it, that say how loud they are."""
+_SAME_TURN_S = 2.5
+"""Who speaks again so soon after what was taken for their end, and before the answer, had only paused."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +157,8 @@ class TurnTaker:
         self._paused = False
         self._waiting_since = 0
         self._quiets = 0
+        self._loud: deque[float] = deque(maxlen=_LOUDNESS_OF)
+        self._last_word: int | None = None
         self.assistant_speaks = False
         """Set while the assistant's voice is heard: it is then harder to interrupt, and nobody is waited for."""
         self.pauses: list[float] = []
@@ -207,14 +216,20 @@ class TurnTaker:
     def _window(self, window: Samples) -> list[Event]:
         self._heard += 1
         share = self._activity(window)
-        self._last.append(share)
+        loud = float(np.sqrt(np.mean(window**2)))
+        self._last.append(0.0 if self.assistant_speaks and loud < self._bar() else share)
         if not self._speech:
             return self._while_quiet(window, share)
         self._speech.append(window)
         if share >= (_SPEECH if self._pause else _STILL_SPEECH):
+            self._loud.append(loud)
             return self._spoken()
         self._pause += 1
         return self._in_pause()
+
+    def _bar(self) -> float:
+        """How loud a voice must be to interrupt."""
+        return max(_SOFTEST, _SOFTER * float(np.median(self._loud)) if self._loud else 0.0)
 
     def _while_quiet(self, window: Samples, share: float) -> list[Event]:
         self._before.append((window, share))
@@ -222,10 +237,19 @@ class TurnTaker:
         recent = list(self._last)[-bar.among :]
         if sum(share >= bar.above for share in recent) >= bar.windows:
             self._speech = self._from_the_first_word()
+            self._learn_from_a_cut()
             self._before.clear()
             self._pause, self._paused, self._voiced = 0, False, bar.windows
             return [Began(self.at)]
         return self._nobody_speaks()
+
+    def _learn_from_a_cut(self) -> None:
+        """A turn that we ended too early teaches most of all, and is no pause that anybody waited for."""
+        if self._last_word is None or self.assistant_speaks:
+            return
+        pause = (self._heard - len(self._speech) - self._last_word) * WINDOW_S + _BEFORE_S
+        if pause <= _SAME_TURN_S:
+            self.pauses.append(pause)
 
     def _from_the_first_word(self) -> list[Samples]:
         """What was kept, from where the voice began: a voice that has to be certain first would lose words."""
@@ -273,6 +297,7 @@ class TurnTaker:
 
     def _close(self, *, same: bool = True) -> Ended:
         speech, silent = np.concatenate(self._speech), self._pause * WINDOW_S
+        self._last_word = self._heard - self._pause
         same = same and self._paused
         self._speech, self._pause, self._paused = [], 0, False
         self._last.clear()

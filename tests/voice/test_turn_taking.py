@@ -102,6 +102,43 @@ def test_a_television_far_away_interrupts_nobody() -> None:
     assert one.feed(sound((NOISE, 10))) == []
 
 
+def test_a_voice_much_softer_than_the_persons_own_does_not_interrupt_and_theirs_does() -> None:
+    """By a model that takes both for a voice: only the loudness tells them apart."""
+    for loud, interrupts in ((0.01, False), (0.08, True)):
+        one = TurnTaker(lambda window: float(window.any()), lambda _speech: 1.0)
+        one.feed(sound((0.1, 2), (NOBODY, 2)))
+        one.assistant_speaks = True
+        assert bool(only(one.feed(sound((loud, 2))), Began)) is interrupts
+
+
+def test_who_speaks_softly_may_interrupt_softly() -> None:
+    one = TurnTaker(lambda window: float(window.any()), lambda _speech: 1.0)
+    one.feed(sound((0.008, 2), (NOBODY, 2)))
+    one.assistant_speaks = True
+    assert only(one.feed(sound((0.007, 2))), Began)
+
+
+def test_who_was_cut_off_is_waited_for_longer_the_next_time() -> None:
+    one = taker(1.0)
+    before = one.patience.finished_s
+    for _ in range(4):
+        assert only(
+            one.feed(sound((VOICE, 1), (NOBODY, 1.8))), Ended
+        )  # they go on before anything is answered
+    assert len(one.pauses) == 3 and one.pauses[0] == pytest.approx(1.8, abs=0.15)
+    assert one.patience.finished_s > before + 0.3
+
+
+def test_an_answer_to_what_was_asked_is_no_pause() -> None:
+    one = taker(1.0)
+    one.feed(sound((VOICE, 1), (NOBODY, 1)))
+    one.assistant_speaks = True
+    one.feed(sound((NOBODY, 1), (VOICE, 1), (NOBODY, 1)))
+    one.assistant_speaks = False
+    one.feed(sound((NOBODY, 3), (VOICE, 1)))
+    assert one.pauses == []
+
+
 def test_silence_is_told_at_its_times_and_counts_anew_after_the_assistant() -> None:
     one = taker(quiet_after=(2.0, 4.0))
     assert [round(event.seconds) for event in one.feed(sound((NOBODY, 9))) if isinstance(event, Quiet)] == [

@@ -120,10 +120,11 @@ def _alike(heard: str, said: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "text", ["您先别着急慢慢说我都听着呢" * 40, "好。" * 200], ids=["no sentences", "many"]
+    "text", ["您先别着急慢慢说我都听着呢" * 20, "好。" * 120], ids=["no sentences", "many"]
 )
 async def test_a_voice_message_keeps_to_the_platforms_limits(wx: WeChat, text: str) -> None:
-    for part in voice_parts(text)[:2]:
+    """The longest part of each; what has no sentences would be one and a half minutes."""
+    for part in [max(voice_parts(text), key=len)]:
         spoken = await wx.inbox._way._sounds._spoken(part, 0.7, 1.0)
         data = await asyncio.to_thread(to_mp3, spoken)
         assert 0 < len(data) <= 2 * 1024 * 1024
