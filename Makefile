@@ -95,6 +95,9 @@ screenshots: .venv/.dev setup ## the pictures of the README, made again
 	@tools/system-packages
 	$(PY) tools/screenshots.py
 
+example: .venv/.dev setup ## one whole telephone conversation: writes docs/example-call.md, its sound and the picture of its time line
+	@$(PY) -W ignore -m tools.example_call
+
 lock: .venv/.uv ## resolve the dependencies of both environments anew
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements.lock
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links pyproject.toml --group dev -o requirements-dev.lock
@@ -103,4 +106,4 @@ lock: .venv/.uv ## resolve the dependencies of both environments anew
 clean: ## remove what was built here (not the store, not the models)
 	@rm -rf .venv bot/.venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
-.PHONY: help setup run demo check test evaluate pipelines heard encoder screenshots lock clean
+.PHONY: help setup run demo check test evaluate pipelines heard encoder screenshots example lock clean

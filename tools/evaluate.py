@@ -154,10 +154,10 @@ def write_needs(rows: list[Row], clean: list[tuple[str, float]], noisy: list[tup
     return [*out, f"Missed: {' '.join(missed)}", ""]
 
 
-def write_danger(rows: list[Row], screens: dict[str, Screening]) -> list[str]:
-    """The section on danger."""
+def write_danger(rows: list[Row], screens: dict[str, Screening], about: Sequence[str]) -> list[str]:
+    """A section on danger; `about`: its heading, and what is to be said of its sentences."""
     kind_of = ["everyday" if not row["danger"] else "veiled" if row["veiled"] else "plain" for row in rows]
-    out = ["## Danger: what the screen alone raises to urgent or emergency", ""]
+    out = [*about, ""]
     lines, raised = [], {}
     for rate, label in ((0.0, "as written"), (MISHEARD, f"{MISHEARD:.0%} misheard")):
         texts = as_heard(rows, rate)
@@ -174,8 +174,8 @@ def write_danger(rows: list[Row], screens: dict[str, Screening]) -> list[str]:
     last = [*screens][-1]
     got, heard = raised[last, 0.0], raised[last, MISHEARD]
     per_kind = []
-    for kind in sorted({kind for row in rows for kind in row["kinds"]}):
-        at = [place for place, row in enumerate(rows) if kind in row["kinds"]]
+    for kind in sorted({kind for row in rows for kind in row.get("kinds", [])}):
+        at = [place for place, row in enumerate(rows) if kind in row.get("kinds", [])]
         missed = " ".join(rows[place]["id"] for place in at if not got[place])
         hits, through = sum(got[p] for p in at), sum(heard[p] for p in at)
         per_kind.append([kind, len(at), share(hits, len(at)), share(through, len(at)), missed])
@@ -365,6 +365,7 @@ def main() -> None:
     settings = Settings()
     needs = yaml.safe_load((HELD_BACK / "needs.yaml").read_text("utf-8"))
     danger = yaml.safe_load((HELD_BACK / "danger.yaml").read_text("utf-8"))
+    second = yaml.safe_load((HELD_BACK / "danger_second.yaml").read_text("utf-8"))
     screens = {
         "lexicon, without the dialect table": danger_screen(None, dialect=False),
         "lexicon": danger_screen(None),
@@ -383,12 +384,22 @@ def main() -> None:
         "Written by `make evaluate`. The sentences lie in `nlu_data/held_back`; who wrote them had seen neither the training",
         "sentences nor the lexicon, nobody trains on them, and who tunes does not read them. **Their figures have guided choices**",
         "though (the weight of the vector, how long texts are cut, what the classifier may let down; the last also the public",
-        "texts below), so that they flatter a little; an untouched set has still to be written.",
+        "texts below), so that they flatter a little; the second set for danger is untouched.",
         f"{len(needs)} sentences for the needs (20 each), {len(danger)} for danger",
         "(half of the danger veiled; the everyday ones full of frightening words). Misheard: by `handoff/language/mishearing.py`, seed 77.",
         "",
         *write_needs(needs, clean, noisy),
-        *write_danger(danger, screens),
+        *write_danger(danger, screens, ["## Danger: what the screen alone raises to urgent or emergency"]),
+        *write_danger(
+            second,
+            screens,
+            [
+                "## Danger, the second set",
+                "",
+                f"{len(second)} sentences that nothing was chosen by. The everyday ones are as near to danger as one could think of (danger that is",
+                "over, done with, denied or told of a film): most of what people say is not.",
+            ],
+        ),
         *write_channels(needs, clean, phoned, danger, screens["lexicon and classifier"]),
         *write_speech(),
         *write_consultation(asked, questions, consulting(settings)),

@@ -1,4 +1,4 @@
-"""Two plain pictures for docs/evaluation.md, as SVG: how far "sure" means right, and what is taken for what."""
+"""Plain pictures for the docs, as SVG: how far "sure" means right, what is taken for what, and the time line of a call."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -70,3 +70,37 @@ def confusion_plot(path: Path, names: Sequence[str], truth: Sequence[str], found
     path.write_text(
         _svg(left + size + 70, top + size + 10, parts, "What was meant and what it was taken for"), "utf-8"
     )
+
+
+def timeline_plot(
+    path: Path, sides: Sequence[tuple[str, Sequence[tuple[float, float]]]], marks: Sequence[tuple[float, str]], seconds: float
+) -> None:  # fmt: skip
+    """Who spoke when: a row for each of `sides` (name, spans from and to in seconds), and what was decided when: `marks`."""
+    left, row, scale, note = 60, 34, 14.0, 15
+    below = 20 + len(sides) * row
+    parts = []
+    for at in range(0, int(seconds) + 1, 5):
+        x = left + at * scale
+        parts += [
+            f'<line x1="{x}" y1="16" x2="{x}" y2="{below}" stroke="{PALE}"/>',
+            f'<text x="{x}" y="12" text-anchor="middle" font-size="10">{at} s</text>',
+        ]
+    for at, (name, spans) in enumerate(sides):
+        y = 22 + at * row
+        parts.append(f'<text x="{left - 8}" y="{y + 17}" text-anchor="end">{escape(name)}</text>')
+        for begun, ended in spans:
+            where = f'x="{left + begun * scale:.1f}" width="{max(ended - begun, 0.05) * scale:.1f}"'
+            parts.append(f'<rect {where} y="{y}" height="{row - 10}" rx="3" fill="{INK if at else MARK}"/>')
+    free: list[float] = []
+    for at, label in sorted(marks):
+        # The first line of notes on which it does not run into the one before.
+        line = next((n for n, end in enumerate(free) if end < at), len(free))
+        free[line : line + 1] = [at + (len(label) * 11 + 14) / scale]
+        x, y = left + at * scale, below + 18 + line * note
+        parts += [
+            f'<line x1="{x:.1f}" y1="22" x2="{x:.1f}" y2="{y - 9}" stroke="{MARK}" stroke-dasharray="2 3"/>',
+            f'<text x="{x + 3:.1f}" y="{y}" font-size="11">{escape(label)}</text>',
+        ]
+    width = left + max([seconds, *free]) * scale + 20
+    height = below + 26 + len(free) * note
+    path.write_text(_svg(round(width), height, parts, "Who spoke when, and what was decided"), "utf-8")

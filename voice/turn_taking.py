@@ -72,11 +72,11 @@ WHILE_QUIET = Interruptible(windows=4, among=6)
 WHILE_SPEAKING = Interruptible(windows=6, among=8, above=0.45)
 """A cough or a door is over by then; 0.19–0.26 s of a voice is not yet a word lost."""
 _SOFTEST, _SOFTER = 0.004, 0.2
-"""Root mean square of a window that can interrupt the assistant, at least: of anybody, and as a share of how loud this
-person was so far. A television across the room is a voice too."""
+"""Root mean square that the loudest of the last windows must have to interrupt the assistant: of anybody, and as a share of how
+loud this person was so far. A television across the room is a voice too."""
 _LOUDNESS_OF = 300
 """Windows of a person's voice, the last ten seconds of it, that say how loud they are."""
-_SAME_TURN_S = 2.5
+_SAME_TURN_S = 2.0
 """Who speaks again so soon after what was taken for their end, and before the answer, had only paused."""
 
 
@@ -157,6 +157,7 @@ class TurnTaker:
         self._paused = False
         self._waiting_since = 0
         self._quiets = 0
+        self._last_loud: deque[float] = deque(maxlen=WHILE_SPEAKING.among)
         self._loud: deque[float] = deque(maxlen=_LOUDNESS_OF)
         self._last_word: int | None = None
         self.assistant_speaks = False
@@ -217,7 +218,10 @@ class TurnTaker:
         self._heard += 1
         share = self._activity(window)
         loud = float(np.sqrt(np.mean(window**2)))
-        self._last.append(0.0 if self.assistant_speaks and loud < self._bar() else share)
+        self._last.append(share)
+        self._last_loud.append(loud)
+        if self.assistant_speaks:
+            self._last_word = None  # what is said now replies to something
         if not self._speech:
             return self._while_quiet(window, share)
         self._speech.append(window)
@@ -227,39 +231,41 @@ class TurnTaker:
         self._pause += 1
         return self._in_pause()
 
-    def _bar(self) -> float:
-        """How loud a voice must be to interrupt."""
-        return max(_SOFTEST, _SOFTER * float(np.median(self._loud)) if self._loud else 0.0)
+    def _is_loud_enough(self) -> bool:
+        """Whether it can be this person who interrupts."""
+        own = float(np.median(self._loud)) if self._loud else 0.0
+        return not self.assistant_speaks or max(self._last_loud) >= max(_SOFTEST, _SOFTER * own)
 
     def _while_quiet(self, window: Samples, share: float) -> list[Event]:
         self._before.append((window, share))
         bar = WHILE_SPEAKING if self.assistant_speaks else WHILE_QUIET
         recent = list(self._last)[-bar.among :]
-        if sum(share >= bar.above for share in recent) >= bar.windows:
-            self._speech = self._from_the_first_word()
-            self._learn_from_a_cut()
+        if sum(share >= bar.above for share in recent) >= bar.windows and self._is_loud_enough():
+            self._speech, before = self._from_the_first_word()
+            self._learn_from_a_cut(self._heard - len(self._speech) + before)
             self._before.clear()
             self._pause, self._paused, self._voiced = 0, False, bar.windows
             return [Began(self.at)]
         return self._nobody_speaks()
 
-    def _learn_from_a_cut(self) -> None:
-        """A turn that we ended too early teaches most of all, and is no pause that anybody waited for."""
-        if self._last_word is None or self.assistant_speaks:
-            return
-        pause = (self._heard - len(self._speech) - self._last_word) * WINDOW_S + _BEFORE_S
-        if pause <= _SAME_TURN_S:
+    def _learn_from_a_cut(self, first_word: int) -> None:
+        """A turn that we ended too early teaches most of all: nobody waited for that pause."""
+        if (
+            self._last_word is not None
+            and (pause := (first_word - self._last_word) * WINDOW_S) <= _SAME_TURN_S
+        ):
             self.pauses.append(pause)
 
-    def _from_the_first_word(self) -> list[Samples]:
-        """What was kept, from where the voice began: a voice that has to be certain first would lose words."""
+    def _from_the_first_word(self) -> tuple[list[Samples], int]:
+        """What was kept, from a little before where the voice began, and how many windows that little is: a voice that has to
+        be certain first would lose words."""
         first = at = len(self._before) - 1
         while at >= 0 and (first - at) * WINDOW_S <= _GAP_S:
             if self._before[at][1] >= _STILL_SPEECH:
                 first = at
             at -= 1
         start = max(0, first - round(_BEFORE_S / WINDOW_S))
-        return [window for window, _ in [*self._before][start:]]
+        return [window for window, _ in [*self._before][start:]], first - start
 
     def _nobody_speaks(self) -> list[Event]:
         if self.assistant_speaks or self._quiets >= len(self._quiet_after):
@@ -297,7 +303,7 @@ class TurnTaker:
 
     def _close(self, *, same: bool = True) -> Ended:
         speech, silent = np.concatenate(self._speech), self._pause * WINDOW_S
-        self._last_word = self._heard - self._pause
+        self._last_word = self._heard - self._pause if same else None
         same = same and self._paused
         self._speech, self._pause, self._paused = [], 0, False
         self._last.clear()

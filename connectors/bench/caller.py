@@ -11,6 +11,7 @@ It reads one JSON command a line, and prints one JSON object for each that is do
     ["hear", most_s, gap_s, out.wav]   until something was heard and then nothing for gap_s, at most most_s
     ["until sound", most_s]        until a sound has begun since our last word
     ["until said"]                 until what was begun is out
+    ["record", out.wav]            both sides of the call so far, two channels: what was said here, what was heard
     ["hang up"]  ["vanish"]        properly, or as a process that is killed: no BYE
 
 Every answer has `at`, seconds of the call; `loud` and `quiet`, when the last sound at our ear began and ended;
@@ -44,6 +45,8 @@ class Caller:
         self.call = call
         self.began = time.monotonic()
         self.heard = bytearray()
+        self.said: list[tuple[float, bytes]] = []
+        """When, and what, was given to the line."""
         self.loud = self.quiet = -1.0
         self.onsets: list[float] = []
         self.arrivals: list[float] = []
@@ -89,6 +92,7 @@ class Caller:
             if file.getframerate() != RATE:
                 raise ValueError("8 kHz is what a telephone carries")
             pcm = file.readframes(file.getnframes())
+        self.said.append((self.at, pcm))
         while pcm and not self.over:
             try:
                 pcm = pcm[self.call.audio.write(pcm[:8000]) :]
@@ -133,6 +137,19 @@ class Caller:
             file.setframerate(RATE)
             file.writeframes(bytes(self.heard[first:]))
 
+    def record(self, out: str) -> None:
+        """Both sides of the call so far."""
+        heard = np.frombuffer(bytes(self.heard), "<i2")
+        said = np.zeros(len(heard), "<i2")
+        for at, pcm in self.said:
+            words = np.frombuffer(pcm, "<i2")[: max(len(said) - round(at * RATE), 0)]
+            said[round(at * RATE) : round(at * RATE) + len(words)] = words
+        with wave.open(out, "wb") as file:
+            file.setnchannels(2)
+            file.setsampwidth(2)
+            file.setframerate(RATE)
+            file.writeframes(np.column_stack([said, heard]).tobytes())
+
     async def do(self, what: str, *more: Any) -> None:
         """One command."""
         match what:
@@ -151,6 +168,8 @@ class Caller:
                     await self.speaking
             case "until sound":
                 await self.until_sound(*more)
+            case "record":
+                self.record(*more)
             case "vanish":
                 os._exit(0)
             case "hang up":

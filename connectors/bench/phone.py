@@ -84,6 +84,10 @@ class Phone:
         """Wait until a sound begins."""
         return await self._do("until sound", most_s)
 
+    async def record(self, path: Path) -> None:
+        """Both sides of the call so far: what was said here on the left, what was heard on the right."""
+        await self._do("record", str(path))
+
     async def hang_up(self) -> None:
         """Properly."""
         await self._do("hang up")

@@ -149,7 +149,7 @@ async def _round(
             rules.callback = f"{one.base}/wechat"
             await dialogue_ready(one, http)
             await _talk(run, messages, kills, A_SECOND, say)
-            store = open_store(read_settings(data=one.folder))
+            store = open_store(read_settings(data=one.folder, database_url="", secret_key=""))
             try:
                 return await _judge(run, store, messages, kills)
             finally:

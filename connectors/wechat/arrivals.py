@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,15 +88,29 @@ class Arrivals:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
-    async def done(self, arrival_id: int, replies: list[str], *, asked: datetime | None) -> None:
+    async def done(
+        self, arrival_id: int, replies: list[str], asked: Callable[[], datetime | None]
+    ) -> datetime | None:
         """What came of it; what was said is not kept here any longer.
 
-        asked: when the platform's request came that waits for it; None where none does.
+        asked: when the platform's request came that waits for it; None where none does. Looked at when it goes on record,
+        and given back.
         """
-        outcome: dict[str, Any] = {"replies": replies}
-        if asked is not None:
-            outcome["asked"] = asked.isoformat()
-        await self._set(arrival_id, outcome=outcome, message=None, done_at=self._clock.now())
+        async with self._store.write() as session:
+            outcome: dict[str, Any] = {"replies": replies}
+            if (since := asked()) is not None:
+                outcome["asked"] = since.isoformat()
+            values = {"outcome": outcome, "message": None, "done_at": self._clock.now()}
+            await session.execute(update(Arrival).where(Arrival.id == arrival_id).values(values))
+        return since
+
+    async def offered(self, arrival_id: int, asked: datetime | None) -> datetime | None:
+        """A later request of the platform, come at `asked`, is to bring it."""
+        async with self._store.write() as session:
+            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+            outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
+            arrival.outcome = outcome | ({"asked": asked.isoformat()} if asked else {})
+        return asked
 
     @staticmethod
     async def withdraw(session: AsyncSession, arrival_id: int, *, from_: datetime | None = None) -> bool:

@@ -172,18 +172,18 @@ class Inbox:
         """
         parts, behind_others = await self._way.to_give(replies[0])
         if self._way.may_write and (behind_others or not request.can_carry()):
-            return await self._send_instead(arrival.id, replies)
+            return await self._send_instead(arrival.id, replies, from_=request.asked)
         response = self._passive(request, parts[0].words)
         # On record before it goes out: if we fall down in between, the platform asks again and gets it then.
         await self._first_is_given(replies[0], parts)
         if self._way.may_write and not request.can_carry():
-            return await self._send_instead(arrival.id, replies)
+            return await self._send_instead(arrival.id, replies, from_=request.asked)
         try:
             await response.prepare(request.http)
             await response.write_eof()
         except ConnectionError:
             if self._way.may_write:
-                return await self._send_instead(arrival.id, replies)
+                return await self._send_instead(arrival.id, replies, from_=request.asked)
             return response  # the next request of the platform finds it
         await self._arrivals.given(arrival.id)
         if len(parts) > 1:
@@ -245,9 +245,11 @@ class Inbox:
         if replies and self._way.may_write:
             # Before the answer, which comes behind it.
             await self._dispatch.address_is_back(arrival.address_id)
-        request = self._waiting.get(arrival.id)
-        asked = request.asked if request and replies else None
-        await self._arrivals.done(arrival.id, replies, asked=asked)
+        asked = await self._arrivals.done(
+            arrival.id, replies, lambda: self._asked(arrival.id) if replies else None
+        )
+        while replies and (later := self._asked(arrival.id)) not in (None, asked):
+            asked = await self._arrivals.offered(arrival.id, later)  # the platform has asked again meanwhile
         request = self._waiting.pop(arrival.id, None)
         if request is not None and not request.ready.done():
             request.ready.set_result(replies)
@@ -256,6 +258,11 @@ class Inbox:
         else:
             for reply in replies:
                 await self._dispatch.send(reply)
+
+    def _asked(self, arrival_id: int) -> datetime | None:
+        """When the request came that waits for it now."""
+        request = self._waiting.get(arrival_id)
+        return request.asked if request is not None else None
 
     async def _send_what_was_never_given(self, at_start: bool) -> None:
         """On record as shown before it was written: a crash in between, and no further request, must not lose it."""

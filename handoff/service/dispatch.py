@@ -262,8 +262,10 @@ class Dispatch:
         """
         with self._hub.listen(*map(of_reply, reply_ids)) as moves:
             while await stands():
+                # Not `wait_for`, which on Python 3.11 can swallow that we are told to stop.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(moves.get(), _LOOK_AGAIN_S)
+                    async with asyncio.timeout(_LOOK_AGAIN_S):
+                        await moves.get()
 
     async def page_is_back(self, conversation_id: int) -> None:
         """A page has opened its line again: what could not reach it goes out once more."""
@@ -513,6 +515,7 @@ class Dispatch:
         except HandoffError:
             self._delivered |= shown
             raise
+        self._moved(*shown)
 
     async def _mark_delivered(self, shown: set[str]) -> None:
         async with self._store.write(first=True) as session:

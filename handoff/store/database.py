@@ -13,7 +13,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from handoff.model.errors import HandoffError
 from handoff.store.sqlite import near
 from handoff.store.tables import Turn
-from handoff.store.writers import Writers
+from handoff.store.writers import Writers, WritersBusy
 
 
 class StoreError(HandoffError):
@@ -85,6 +85,8 @@ class Store:
         try:
             async with turn, self._write() as session, session.begin():
                 yield session
+        except WritersBusy as error:
+            raise _busy() from error
         except DatabaseError as error:
             raise plain_error(error) if is_fault(error) else error from error.orig
 
@@ -113,6 +115,10 @@ def is_fault(error: DatabaseError) -> bool:
     return not isinstance(error, (DataError, IntegrityError, ProgrammingError))
 
 
+def _busy() -> StoreError:
+    return StoreError("busy", "数据库正忙，请稍后再试。")
+
+
 def plain_error(error: DatabaseError) -> StoreError:
     """The database's error without statement or values, which hold what people said."""
     reason = str(error.orig).lower()
@@ -123,7 +129,7 @@ def plain_error(error: DatabaseError) -> StoreError:
     if "not a database" in reason or "malformed" in reason:
         return StoreError("damaged", "数据库文件坏了。请用备份替换，坏的文件先留着。")
     if "locked" in reason:
-        return StoreError("busy", "数据库正忙，请稍后再试。")
+        return _busy()
     return StoreError("store_down", "数据库现在不能用。请检查它是否在运行、地址是否正确。")
 
 

@@ -6,17 +6,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
+class WritersBusy(Exception):
+    """It was nobody's turn for too long: whoever is inside does not come out."""
+
+
 class Writers:
     """Lets one in at a time, in the order in which they came; whoever may not wait goes before the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float = 30.0) -> None:
+        self._patience_s = patience_s
         self._busy = False
         self._first: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
     async def turn(self, *, first: bool) -> AsyncIterator[None]:
-        """Inside, nobody else writes."""
+        """Inside, nobody else writes; raises WritersBusy."""
         await self._enter(self._first if first else self._others)
         try:
             yield
@@ -30,10 +35,13 @@ class Writers:
         mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(mine)
         try:
-            await mine
-        except asyncio.CancelledError:
+            async with asyncio.timeout(self._patience_s):
+                await mine
+        except (asyncio.CancelledError, TimeoutError) as error:
             if mine.done() and not mine.cancelled():
                 self._next()  # it was our turn just then
+            if isinstance(error, TimeoutError):
+                raise WritersBusy from error
             raise
 
     def _next(self) -> None:

@@ -69,6 +69,7 @@ KEYS = {"0": "找人", "1": "是", "2": "不是", "9": "再说一遍", "*": "慢
 
 async def test_keys_are_words(exchange: Exchange) -> None:
     async with exchange.call() as phone:
+        await phone.until_sound(30)
         for pressed, key in enumerate(KEYS, 1):  # it is allowed to press while it speaks
             await phone.key(key)
             await until(lambda pressed=pressed: _so_many(exchange, pressed), within=30)

@@ -70,6 +70,7 @@ async def test_where_nobody_takes_it_a_call_back_is_promised_and_planned(
 ) -> None:
     async def wait_in_vain() -> None:
         async with exchange.call() as caller:
+            await caller.until_sound(30)
             await caller.key("0")  # who knows the key need not hear the greeting out
             if how in ("presses two", "hangs up"):
                 await worker.rung()

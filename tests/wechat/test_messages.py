@@ -145,10 +145,11 @@ async def test_what_the_next_request_was_given_is_not_sent_as_well(
     """Ready just as the time of the first request is up, and before it is taken back the platform has asked again."""
     done = wx.inbox._arrivals.done
 
-    async def done_as_it_is_too_late(arrival_id: int, replies: list[str], *, asked: datetime | None) -> None:
-        await done(arrival_id, replies, asked=asked)
+    async def done_as_it_is_too_late(arrival_id: int, *args: Any) -> datetime | None:
+        asked = await done(arrival_id, *args)
         del wx.inbox._waiting[arrival_id]
-        wx.county.clock.offset += timedelta(seconds=5)
+        wx.county.clock.offset += timedelta(seconds=2)
+        return asked
 
     monkeypatch.setattr(wx.inbox._arrivals, "done", done_as_it_is_too_late)
     again, over = asyncio.Event(), asyncio.Event()
@@ -167,6 +168,28 @@ async def test_what_the_next_request_was_given_is_not_sent_as_well(
     talk = await talk_of(wx, villager.openid)
     await until(lambda: all_told(wx, talk.id), within=10)
     assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
+
+
+async def test_the_request_that_brings_the_answer_is_the_one_on_record(
+    hasty: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The platform asks again while the answer waits to be put on record: else its duplicate would be given it too."""
+    done, seen = hasty.inbox._arrivals.done, list[datetime]()
+
+    async def done_after_the_next_request(arrival_id: int, replies: list[str], *_: Any) -> datetime | None:
+        first = hasty.inbox._waiting[arrival_id]
+        seen.append(first.asked)
+        await until(lambda: hasty.inbox._waiting.get(arrival_id, first) is not first)
+        return await done(arrival_id, replies, lambda: first.asked)
+
+    monkeypatch.setattr(hasty.inbox._arrivals, "done", done_after_the_next_request)
+    villager = hasty.far.villager("o-asked-again")
+    await hasty.far.says(villager.openid, SALT)
+    assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
+    talk = await talk_of(hasty, villager.openid)
+    (arrival,) = await hasty.county.rows(Arrival, Arrival.address_id == talk.address_id)
+    assert arrival.outcome is not None
+    assert datetime.fromisoformat(arrival.outcome["asked"]) > seen[0] + timedelta(seconds=0.5)
 
 
 async def test_what_a_held_up_process_has_ready_is_sent(wx: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
