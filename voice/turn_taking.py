@@ -29,9 +29,9 @@ _GAP_S = 0.3
 _SHORT_PAUSE_S = 0.26
 _LONGEST_S = 90.0
 """Whoever speaks longer is answered in between; no recogniser and no dialogue takes more at once."""
-_LEAST, _MOST = 0.5, 3.5
-"""Bounds of what may be learned, in seconds."""
-_LEARN_FROM = 4
+_FINISHED_S, _UNFINISHED_S = (0.5, 2.4), (2.3, 3.5)
+"""Bounds of what may be learned: a pause of two seconds in the middle of a sentence is usual, however quick somebody was so far."""
+_LEARN_FROM = 2
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Patience:
 
     finished_s: float = 0.6
     """after what sounds finished"""
-    unfinished_s: float = 2.2
+    unfinished_s: float = 2.5
     """after what sounds as if it went on"""
 
     def wait(self, finished: float) -> float:
@@ -54,9 +54,13 @@ class Patience:
             return self
         long = float(np.quantile(np.asarray(pauses), 0.9))
         weight = min(len(pauses), _LEARN_FROM) / _LEARN_FROM
-        unfinished = self.unfinished_s + (long + 0.5 - self.unfinished_s) * weight
-        finished = self.finished_s + (0.5 * long + 0.2 - self.finished_s) * weight
-        return Patience(min(max(finished, _LEAST), 1.5), min(max(unfinished, 1.2), _MOST))
+        unfinished = self.unfinished_s + (long + 0.7 - self.unfinished_s) * weight
+        finished = self.finished_s + (long + 0.3 - self.finished_s) * weight
+        return Patience(_within(finished, _FINISHED_S), _within(unfinished, _UNFINISHED_S))
+
+
+def _within(seconds: float, bounds: tuple[float, float]) -> float:
+    return min(max(seconds, bounds[0]), bounds[1])
 
 
 @dataclass(frozen=True)

@@ -184,8 +184,8 @@ def _patience(store: ModelStore, kokoro: Kokoro) -> tuple[float, float]:
             begun = taker.at - len(sound) / 16000
             pauses += len(where)
             cut += sum(any(start <= end - begun <= stop for end in ends) for start, stop in where)
-    made = noises(CLIPS)
-    return cut / pauses, sum(_interrupts(session, smart, noise) for noise in made) / len(made)
+    made, own = noises(CLIPS), slow(kokoro, _SLOW[:1], VOICES[0], 0)[0][0]
+    return cut / pauses, sum(_interrupts(session, smart, own, noise) for noise in made) / len(made)
 
 
 def listen(taker: TurnTaker, sound: Samples, ear: WhisperRecogniser) -> list[Event]:
@@ -200,7 +200,9 @@ def listen(taker: TurnTaker, sound: Samples, ear: WhisperRecogniser) -> list[Eve
     return events
 
 
-def _interrupts(session: object, smart: Callable[[Samples], float], noise: Samples) -> bool:
+def _interrupts(session: object, smart: Callable[[Samples], float], own: Samples, noise: Samples) -> bool:
+    """Whether a noise stops the voice that answers somebody's `own` words."""
     taker = TurnTaker(VoiceActivity(session), smart)
+    taker.feed(own)
     taker.assistant_speaks = True
     return any(isinstance(event, Began) for event in taker.feed(np.asarray(noise, np.float32)))

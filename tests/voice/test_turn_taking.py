@@ -49,7 +49,7 @@ def test_what_sounds_finished_is_answered_sooner() -> None:
         (ended,) = only(taker(finished).feed(sound((VOICE, 1), (NOBODY, 4))), Ended)
         waits[finished] = ended.pause_s  # type: ignore[union-attr]
     assert waits[1.0] == pytest.approx(0.6, abs=0.05)
-    assert waits[0.0] == pytest.approx(2.2, abs=0.05)
+    assert waits[0.0] == pytest.approx(2.5, abs=0.05)
 
 
 def test_a_pause_of_two_seconds_in_the_middle_does_not_end_what_sounds_unfinished() -> None:
@@ -77,8 +77,8 @@ def test_patience_is_learned_from_how_the_person_pauses() -> None:
 @pytest.mark.parametrize("pauses", [[0.01] * 50, [60.0] * 50])
 def test_what_is_learned_keeps_within_bounds(pauses: list[float]) -> None:
     learned = Patience().learned(pauses)
-    assert 0.5 <= learned.finished_s <= 1.5
-    assert 1.2 <= learned.unfinished_s <= 3.5
+    assert 0.5 <= learned.finished_s <= 2.4
+    assert 2.3 <= learned.unfinished_s <= 3.5
 
 
 def test_a_cough_does_not_interrupt_and_a_word_does() -> None:
@@ -120,13 +120,10 @@ def test_who_speaks_softly_may_interrupt_softly() -> None:
 
 def test_who_was_cut_off_is_waited_for_longer_the_next_time() -> None:
     one = taker(1.0)
-    before = one.patience.finished_s
-    for _ in range(4):
-        assert only(
-            one.feed(sound((VOICE, 1), (NOBODY, 1.8))), Ended
-        )  # they go on before anything is answered
-    assert len(one.pauses) == 3 and one.pauses[0] == pytest.approx(1.8, abs=0.05)
-    assert one.patience.finished_s > before + 0.3
+    slowly = sound((VOICE, 1), (NOBODY, 1.8))
+    # They go on before anything is answered: the first two pauses are taken for the end, the next is waited for.
+    assert [bool(only(one.feed(slowly), Ended)) for _ in range(4)] == [True, True, False, False]
+    assert one.pauses == pytest.approx([1.8] * 3, abs=0.05)
 
 
 def test_an_answer_to_what_was_asked_is_no_pause() -> None:
@@ -190,7 +187,7 @@ def test_the_words_are_offered_for_reading_at_the_first_short_pause() -> None:
 def test_nothing_ends_before_the_words_are_known_and_then_the_less_finished_of_sound_and_words_decides() -> (
     None
 ):
-    for words, waits in ((1.0, 0.6), (0.0, 2.2)):
+    for words, waits in ((1.0, 0.6), (0.0, 2.5)):
         one = taker(1.0)
         one.feed(sound((VOICE, 1), (NOBODY, 0.5)))
         one.await_words()
