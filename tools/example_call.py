@@ -86,7 +86,7 @@ async def _call(port: int, folder: Path, said: list[str]) -> datetime:
     """When it was answered."""
     async with call(port, folder) as phone:
         began = datetime.now(UTC)
-        await phone.hear(30, 1.5)
+        await phone.hear(30, 3.0)
         for wav in said:
             await phone.say(wav)
             await phone.hear(40, 3.0)
@@ -166,7 +166,8 @@ def _write(began: datetime, left: Samples, right: Samples, told: Told, waits: li
         "Made by `make example`: a voice of the synthesiser calls a real service with real Rasa by SIP on one machine. Heard by",
         f"Whisper-base at telephone quality. {seconds:.0f} seconds; [its sound](pictures/example-call.mp3), the old man and 乡音 in one.", "",
         "![Who spoke when, and what was decided](pictures/example-call.svg)", "",
-        "| said | heard | need, risk | answered | silence before the answer |", "| --- | --- | --- | --- | --- |",
+        "Times are the service's own, to the first sound of the answer; after two seconds a short sound says that it is working.", "",
+        "| said | heard | need, risk | answered | time to the answer |", "| --- | --- | --- | --- | --- |",
         f"| | | | {greeting} | |",
     ]  # fmt: skip
     for text, turn, took in zip(SAID, told.turns, waits, strict=True):

@@ -66,11 +66,11 @@ class Counted(Store):
 
     writes = failing = 0
 
-    def write(self) -> Any:
+    def write(self, *, first: bool = False) -> Any:
         self.writes += 1
         if self.writes <= self.failing:
             raise StoreError("disk_full", "full")
-        return super().write()
+        return super().write(first=first)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

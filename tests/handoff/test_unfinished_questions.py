@@ -59,7 +59,7 @@ async def _asked_with_a_worry(county: County, token: str) -> str:
     screen = county.domain.understander.screen
     worry = next(
         text
-        for text in ("胸口有点不得劲", "屋里有股味道，头有点闷", "柜子里那瓶药还在不在", "往后不用惦记我了", "手机上叫我报个号")
+        for text in ("墙上裂了条缝", "有人打电话说我医保卡有问题", "胸口有点不得劲", "柜子里那瓶药还在不在", "手机上叫我报个号")
         if screen.screen(text).risk is Risk.ATTENTION
     )  # fmt: skip
     county.rasa.script[worry] = answer("多久了？", need="home", intent="home", state=ASKING)
