@@ -384,7 +384,7 @@ def main() -> None:
         "Written by `make evaluate`. The sentences lie in `nlu_data/held_back`; who wrote them had seen neither the training",
         "sentences nor the lexicon, nobody trains on them, and who tunes does not read them. **Their figures have guided choices**",
         "though (the weight of the vector, how long texts are cut, what the classifier may let down; the last also the public",
-        "texts below), so that they flatter a little; the second set for danger is untouched.",
+        "texts below), so that they flatter a little; the second set for danger does so least.",
         f"{len(needs)} sentences for the needs (20 each), {len(danger)} for danger",
         "(half of the danger veiled; the everyday ones full of frightening words). Misheard: by `handoff/language/mishearing.py`, seed 77.",
         "",
@@ -396,7 +396,7 @@ def main() -> None:
             [
                 "## Danger, the second set",
                 "",
-                f"{len(second)} sentences that nothing was chosen by. The everyday ones are as near to danger as one could think of (danger that is",
+                f"{len(second)} sentences that nothing was tuned on; they were looked at once, to decide between two encoders (decision 9). The everyday ones are as near to danger as one could think of (danger that is",
                 "over, done with, denied or told of a film): most of what people say is not.",
             ],
         ),

@@ -22,7 +22,7 @@ from connectors.bench.voice import log_lines, until_ready
 from connectors.errors import ConnectorError
 from connectors.settings import ROOT, read_settings
 from connectors.trial import Trial, trial
-from handoff.model.words import NEED_ZH, Risk
+from handoff.model.words import NEED_ZH, RISK_ZH, Need, Risk
 from handoff.store.database import Store
 from handoff.store.sealed import use_key
 from handoff.store.tables import Case, CaseEvent, Reply, Turn
@@ -43,7 +43,6 @@ SAID = (
     "我女儿在家里。",
 )
 """What the old man says, each when the other side has finished."""
-_RISKS = {Risk.ROUTINE: "一般", Risk.ATTENTION: "留意", Risk.URGENT: "紧急", Risk.EMERGENCY: "立即"}
 _LOUD, _STEP_S, _GAP_S = 0.006, 0.02, 0.35
 
 
@@ -96,9 +95,8 @@ async def _call(port: int, folder: Path, said: list[str]) -> datetime:
 
 
 async def _told(one: Trial) -> Told:
-    own = read_settings(
-        data=one.folder, database_url="", secret_key=""
-    )  # the trial's own, whatever else is set here
+    # The trial's own store, whatever else is set here.
+    own = read_settings(data=one.folder, database_url="", secret_key="")
     use_key(own.key)
     store = Store(own.store_url)
     try:
@@ -138,12 +136,14 @@ def _marks(began: datetime, told: Told) -> list[tuple[float, str]]:
     def at(when: datetime) -> float:
         return max((when.replace(tzinfo=when.tzinfo or UTC) - began).total_seconds(), 0.0)
 
-    marks = [
-        (at(turn.received_at), f"听懂：{NEED_ZH.get(turn.need, '险情')}，{_RISKS[Risk(turn.risk)]}")  # type: ignore[call-overload]
-        for turn in told.turns
-    ]
-    marks += [(at(event.at), f"立案 {case.number}") for case in told.cases for event in told.events if event.case_id == case.id and event.kind == "opened"]  # fmt: skip
-    return marks
+    marks = [(at(turn.received_at), f"听懂：{_matter(turn.need, turn.risk, '险情')}") for turn in told.turns]
+    numbers = {case.id: case.number for case in told.cases}
+    opened = [event for event in told.events if event.kind == "opened"]
+    return marks + [(at(event.at), f"立案 {numbers[event.case_id]}") for event in opened]
+
+
+def _matter(need: str | None, risk: str, unnamed: str) -> str:
+    return f"{NEED_ZH[Need(need)] if need else unnamed}，{RISK_ZH[Risk(risk)]}"
 
 
 def _cell(text: str) -> str:
@@ -173,14 +173,10 @@ def _write(began: datetime, left: Samples, right: Samples, told: Told, waits: li
     for text, turn, took in zip(SAID, told.turns, waits, strict=True):
         reply = of_turn.get(turn.id)
         wait = sum(took[key] for key in ("patience", "recognition", "dialogue", "synthesis"))
-        need = NEED_ZH.get(turn.need, "–")  # type: ignore[call-overload]
         lines.append(
-            f"| {text} | {_cell(turn.text)} | {need}，{_RISKS[Risk(turn.risk)]} | {_cell(reply.text) if reply else '–'} | {wait:.1f} s |"
+            f"| {text} | {_cell(turn.text)} | {_matter(turn.need, turn.risk, '–')} | {_cell(reply.text) if reply else '–'} | {wait:.1f} s |"
         )
-    cases = [
-        f"{case.number}（{NEED_ZH[case.need]}，{_RISKS[Risk(case.risk)]}）"  # type: ignore[index]
-        for case in told.cases
-    ]
+    cases = [f"{case.number}（{_matter(case.need, case.risk, '–')}）" for case in told.cases]
     lines += ["", "Cases afterwards: " + "、".join(cases) + ".", ""]
     (DOCS / "example-call.md").write_text("\n".join(lines), "utf-8")
 

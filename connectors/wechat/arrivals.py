@@ -104,12 +104,12 @@ class Arrivals:
             await session.execute(update(Arrival).where(Arrival.id == arrival_id).values(values))
         return since
 
-    async def offered(self, arrival_id: int, asked: datetime | None) -> datetime | None:
+    async def offered(self, arrival_id: int, asked: datetime) -> datetime:
         """A later request of the platform, come at `asked`, is to bring it."""
         async with self._store.write() as session:
             arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
-            outcome = {"replies": (arrival.outcome or {}).get("replies", [])}
-            arrival.outcome = outcome | ({"asked": asked.isoformat()} if asked else {})
+            replies = (arrival.outcome or {}).get("replies", [])
+            arrival.outcome = {"replies": replies, "asked": asked.isoformat()}
         return asked
 
     @staticmethod

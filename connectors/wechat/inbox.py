@@ -248,7 +248,7 @@ class Inbox:
         asked = await self._arrivals.done(
             arrival.id, replies, lambda: self._asked(arrival.id) if replies else None
         )
-        while replies and (later := self._asked(arrival.id)) not in (None, asked):
+        while replies and (later := self._asked(arrival.id)) is not None and later != asked:
             asked = await self._arrivals.offered(arrival.id, later)  # the platform has asked again meanwhile
         request = self._waiting.pop(arrival.id, None)
         if request is not None and not request.ready.done():
