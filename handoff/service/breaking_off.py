@@ -1,6 +1,5 @@
 """A call that broke off: what was said stands, and somebody calls back."""
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from handoff.model.clock import Clock
@@ -10,9 +9,10 @@ from handoff.service.after import Changes
 from handoff.service.calls import Calls
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import Desk, Matter, open_cases
+from handoff.service.tasks import plan_task
 from handoff.service.turns import conversation
 from handoff.store.database import Store
-from handoff.store.tables import Case, Task
+from handoff.store.tables import Case
 
 
 class BreakingOff:
@@ -45,12 +45,8 @@ class BreakingOff:
         await self._dispatch.announce(changes)
 
     async def _plan(self, session: AsyncSession, case: Case, changes: Changes) -> None:
-        """A call on the gravest case, unless one that is due as soon is planned already."""
+        """A call on the gravest case."""
         due = self._clock.now() + TIME_TO_HUMAN[highest(Risk(case.risk), Risk.ATTENTION)]
-        planned = select(Task.id).where(
-            Task.case_id == case.id, Task.kind == "call", Task.done_at.is_(None), Task.due_at <= due
-        )
-        if await session.scalar(planned.limit(1)) is None:
-            session.add(Task(case_id=case.id, kind="call", due_at=due))
+        await plan_task(session, case, "call", due)
         self._desk.record(session, case, "broke_off")
         changes.case(case, new=True)

@@ -16,8 +16,9 @@ from handoff.service.addresses import address_of
 from handoff.service.after import Changes
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import Desk
+from handoff.service.tasks import plan_task
 from handoff.store.database import Store, rows_changed
-from handoff.store.tables import Address, Call, Case, Conversation, Person, Task
+from handoff.store.tables import Address, Call, Case, Conversation, Person
 
 MOST_TRIES = 3
 _AGAIN_AFTER = {
@@ -229,12 +230,7 @@ class Calls:
         end_call(session, self._desk, call, case, "given_up", changes)
         if call.purpose == Purpose.HELPED:
             return
-        planned = select(Task.id).where(
-            Task.case_id == case.id, Task.kind == "call", Task.done_at.is_(None), Task.asked_by == "unreached"
-        )
-        if await session.scalar(planned.limit(1)) is None:
-            due = self._clock.now() + _TASK_WITHIN
-            session.add(Task(case_id=case.id, kind="call", due_at=due, asked_by="unreached"))
+        await plan_task(session, case, "call", self._clock.now() + _TASK_WITHIN, unreached=True)
 
 
 async def planned_calls(session: AsyncSession, case_id: int) -> list[Call]:

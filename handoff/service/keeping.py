@@ -11,7 +11,8 @@ from handoff.model.words import Need
 from handoff.service.away import has_been_away
 from handoff.service.identity import has_telephone, is_newest, is_shared
 from handoff.service.replying import add_reply
-from handoff.store.tables import Case, Conversation, Notice, Reply, Task
+from handoff.service.tasks import plan_task
+from handoff.store.tables import Case, Conversation, Notice, Reply
 
 _SOON = timedelta(hours=2)
 _WAITS_FOR = "waits_for"
@@ -36,7 +37,7 @@ async def tell(
         close or case.person_id is None
     ):  # who is not named can't say that it is they
         kind = "call" if close or await has_telephone(session, case.person_id) else "visit"
-        session.add(Task(case_id=case.id, kind=kind, due_at=now + _SOON, asked_by="unreached"))
+        await plan_task(session, case, kind, now + _SOON, unreached=True)
     shown = {"speed": talk.speed, "volume": talk.volume, _WAITS_FOR: None if close else case.id}
     reply = Reply(
         id=secrets.token_hex(16), conversation_id=talk.id, worker_id=worker_id, text=text, shown=shown, created_at=now

@@ -93,9 +93,9 @@ class Phrases:
         entries = self._table["danger"].values()
         return {str(entry[key]) for entry in entries for key in entry if key.endswith("call") and entry[key]}
 
-    def fixed(self) -> list[str]:
-        """Every sentence without a place to fill: what can be rendered ahead as speech."""
-        return [text for text in _texts(self._table) if "{" not in text and len(text) > 3]
+    def texts(self) -> list[str]:
+        """All that is said, in the file's order, places unfilled; the table's own codes and numbers among it."""
+        return _texts(self._table)
 
     def _check_danger(self, kind: DangerKind) -> None:
         try:

@@ -12,8 +12,9 @@ from handoff.service.after import Changes
 from handoff.service.casework import Casework, CaseworkError
 from handoff.service.dispatch import Dispatch
 from handoff.service.opening import Desk
+from handoff.service.tasks import plan_task
 from handoff.store.database import Store
-from handoff.store.tables import Case, CaseEvent, Task, Village, Worker
+from handoff.store.tables import Case, CaseEvent, Village, Worker
 
 MOST_RUNG = 2
 """So many workers are rung up while somebody waits on the line."""
@@ -103,10 +104,6 @@ class PuttingThrough:
             case = await session.get_one(Case, case_id)
             self._desk.record(session, case, kind, worker_id=worker_id)
             if worker_id is None:
-                planned = select(Task.id).where(
-                    Task.case_id == case.id, Task.kind == "call", Task.done_at.is_(None)
-                )
-                if await session.scalar(planned.limit(1)) is None:
-                    session.add(Task(case_id=case.id, kind="call", due_at=case.due_at, asked_by="unreached"))
+                await plan_task(session, case, "call", case.due_at)
             changes.case(case, new=worker_id is None)
         await self._dispatch.announce(changes)

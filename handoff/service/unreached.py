@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from handoff.service.after import Changes
 from handoff.service.identity import has_telephone
 from handoff.service.opening import Desk, open_cases
+from handoff.service.tasks import UNREACHED, plan_task
 from handoff.service.ways import Told
 from handoff.store.tables import Case, Conversation, Reply, Task
 
@@ -26,15 +27,8 @@ async def take_another_way(
     for case in await open_cases(session, talk.id) or await _newest(session, talk, reply):
         known = await has_telephone(session, case.person_id or talk.person_id)
         instead = "call" if known else "visit"
-        waiting = select(Task.id).where(
-            Task.case_id == case.id,
-            Task.kind == instead,
-            Task.done_at.is_(None),
-            Task.asked_by == "unreached",
-        )
-        if await session.scalar(waiting) is None:
-            due = desk.clock.now() + (_NEXT_DAY if told.hinted else _SOON)
-            session.add(Task(case_id=case.id, kind=instead, due_at=due, asked_by="unreached"))
+        due = desk.clock.now() + (_NEXT_DAY if told.hinted else _SOON)
+        await plan_task(session, case, instead, due, unreached=True)
         content = {"code": told.code or "", "instead": instead}
         if told.hinted:
             content["hinted"] = told.hinted
@@ -53,7 +47,7 @@ async def hurry(session: AsyncSession, desk: Desk, address_id: int, changes: Cha
         .join(Case, Case.id == Task.case_id)
         .join(Conversation, Conversation.id == Case.conversation_id)
     )
-    late = late.where(Conversation.address_id == address_id, Task.asked_by == "unreached")
+    late = late.where(Conversation.address_id == address_id, Task.asked_by == UNREACHED)
     late = late.where(Task.done_at.is_(None), Task.due_at > soon)
     found = [*await session.execute(late)]
     for task, case in found:
