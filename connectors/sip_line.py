@@ -37,6 +37,7 @@ class SipLine:
     """The sound of one call, both ways."""
 
     def __init__(self, call: Any) -> None:
+        """Best made before the call is answered: keys are kept from then on."""
         self._call = call
         self._audio = call.audio
         self._rate = 8000
@@ -45,6 +46,9 @@ class SipLine:
         self._feeding: asyncio.Task[None] | None = None
         self._last = self._arrived = 0.0
         self._over = False
+        self._early: list[str] = []
+        self._heard: Callable[[str], None] = self._early.append
+        call.on_dtmf(lambda key: self._heard(str(key.digit)))
 
     def open(self) -> None:
         """Begin to send."""
@@ -59,8 +63,11 @@ class SipLine:
             await asyncio.gather(self._feeding, return_exceptions=True)
 
     def on_key(self, heard: Callable[[str], None]) -> None:
-        """Tell of each key that is pressed."""
-        self._call.on_dtmf(lambda key: heard(str(key.digit)))
+        """Tell of each key that is pressed; those from before as soon as the loop is free."""
+        self._heard = heard
+        for key in self._early:
+            asyncio.get_running_loop().call_soon(heard, key)
+        self._early.clear()
 
     async def hang_up(self) -> None:
         """End the call; nothing where it is over."""

@@ -20,6 +20,9 @@ from handoff.service.calls import Due
 
 log = structlog.get_logger("connectors.telephone")
 
+_BUFFER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 60-600\n"
+"""On a bad line the sound waits longer for its late parts. Through packets late by up to 200 ms the stack's own fixed buffer
+lost two fifths of what was said, this one a seventh, and on a good line it is quicker (decision 18)."""
 _CONFIRMED_S = 8.0
 """So long a far end may take to confirm that it heard our answer; SIP itself would hold the line for 32 s."""
 _RINGS_UP_S = 40.0
@@ -77,7 +80,8 @@ class Telephone:
                 max_concurrent_calls=4 * settings.sip_calls,
                 rtp_timeout=DEAD_S,
                 native_log_level="error",
-                extra_config_text=f"sip_listen {settings.sip_listen}\n" if settings.sip_listen else "",
+                extra_config_text=_BUFFER
+                + (f"sip_listen {settings.sip_listen}\n" if settings.sip_listen else ""),
             ), baresip.Account(
                 settings.sip_user, settings.sip_domain, settings.sip_password,
                 registrar=settings.sip_registrar or None, reg_interval=600 if settings.sip_registrar else 0,
@@ -155,12 +159,13 @@ class Telephone:
             if self._switchboard.is_full():
                 await call.reject()  # more at once would be heard by nobody: they hear that the line is busy
                 return
+            line = SipLine(call)
             await call.answer()
             await call.wait_established(_CONFIRMED_S)
             opening = Opening(Channel.PHONE, address=number_of(call.peer))
             begin = partial(self._service.domain.turns.begin, opening)
             # Only now: whatever rings without a person behind it takes no line from one.
-            await self._switchboard.talk(SipLine(call), begin)
+            await self._switchboard.talk(line, begin)
         except asyncio.CancelledError:
             with suppress(Exception):
                 await call.hangup()

@@ -1,13 +1,10 @@
-"""A network that is late by up to 200 ms and loses 5 % of the sound: the caller is answered and keeps the line.
-
-How well they are understood is not asked here: of two runs that were looked at one took the sentence for what it was, one for danger in doubt.
-"""
+"""A network that is late by up to 200 ms and loses 5 % of the sound: the caller is heard, answered, and keeps the line."""
 
 import pytest
 from bad_line import bad_line
 from conftest import Exchange
 from county import until
-from mouths import ASKED, GREETING
+from mouths import ASKED, GREETING, like
 from strict_double import answer
 
 from connectors.bench.phone import call
@@ -32,4 +29,6 @@ async def test_a_call_over_a_bad_network(exchange: Exchange) -> None:
     assert (await exchange.ended(ended + 1))["broke_off"] is False
     newest = max(talk.id for talk in await exchange.rows(Conversation))
     first, *_ = await exchange.rows(Turn, Turn.conversation_id == newest)
-    assert first.engine == "whisper" and first.text
+    assert first.engine == "whisper"
+    # A buffer that does not grow loses two fifths of the words; what is left over is not asked of a sentence this short.
+    assert like(first.text, ASKED) >= 0.6
