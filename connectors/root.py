@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from connectors.errors import ConnectorError
-from connectors.fixed_words import responses, said_in
+from connectors.fixed_words import responses, said_ahead, said_in
 from connectors.pages import page_phrases
 from connectors.rasa_client import RasaClient
 from connectors.screens import danger_screen, load_dialect
@@ -182,7 +182,7 @@ async def service(
             if supervisor is not None:
                 supervisor.start()
             if settings.warm_voices:
-                voices.start(_said_ahead(settings, parts.phrases, parts.understander.consulting))
+                voices.start(*_said_ahead(settings, parts.phrases, parts.understander.consulting))
             if inbox is not None:
                 inbox.start()
             yield Service(settings, parts, voices, rasa, supervisor, inbox, taps)
@@ -199,14 +199,12 @@ async def service(
             await rasa.close()
 
 
-def _said_ahead(settings: Settings, phrases: Phrases, consulting: Consulting) -> list[str]:
+def _said_ahead(settings: Settings, phrases: Phrases, consulting: Consulting) -> tuple[list[str], list[str]]:
     """What is rendered ahead: on a telephone everything that can be, since there a silence is all one has."""
-    fixed = [*phrases.fixed(), *page_phrases().values()]
-    return (
-        [*fixed, *responses(), *said_in(consulting.files)]
-        if settings.sip_user or settings.audio_socket
-        else fixed
-    )
+    texts = [*phrases.texts(), *page_phrases().values()]
+    if settings.sip_user or settings.audio_socket:
+        texts += [*responses(), *said_in(consulting.files)]
+    return said_ahead(texts)
 
 
 def explain_os_error(error: OSError) -> ConnectorError:

@@ -1,6 +1,7 @@
 """One call, over whatever line it comes: its conversation in the service, and the live talk."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -113,7 +114,14 @@ class Served:
     async def _read(self, speech: Samples) -> Transcript:
         recogniser = await self._service.voices.recogniser()
         sound, likely = Sound(speech, HEARING_RATE), await self._domain.talks.likely_words(self._token)
-        words = await self._service.voices.listen(lambda: recogniser.transcribe(sound, expect=likely))
+        dropped = threading.Event()
+        try:
+            words = await self._service.voices.listen(
+                lambda: recogniser.transcribe(sound, expect=likely, wanted=lambda: not dropped.is_set())
+            )
+        except asyncio.CancelledError:
+            dropped.set()  # they went on: the next reading must not stand behind this one
+            raise
         if self._sounds is not None:
             self._sounds.read(words, speech)
         return words

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 _EARS_NICE, _MOUTH_NICE = 5, 15
 """Words that came in, perhaps of danger, are read before anything is said, whatever else the machine does."""
+_TOLD_EVERY = 100
 KEPT_SOUNDS = 64
 """So many sentences stay in memory for 再说一遍; what was said to a person is never written to disk."""
 
@@ -47,21 +48,27 @@ class Voices:
         self._lull.set()
         self._sounds: OrderedDict[tuple[str, float, float], bytes] = OrderedDict()
 
-    def start(self, fixed_phrases: list[str]) -> None:
-        """Begin to load both, then to render the fixed phrases ahead; errors show when they are used."""
+    def start(self, *fixed: list[str]) -> None:
+        """Begin to load both, then to render the fixed sentences ahead, one list after another; errors show when they
+        are used."""
         self._recogniser = asyncio.ensure_future(self._off_loop(self._ears, self._load_recogniser))
         self._speaker = asyncio.ensure_future(self._off_loop(self._mouth, self._load_speaker))
         self._recogniser.add_done_callback(_mention)
         self._speaker.add_done_callback(_mention)
-        self._preparing = asyncio.ensure_future(self._prepare(fixed_phrases))
+        self._preparing = asyncio.ensure_future(self._prepare(*fixed))
 
-    async def _prepare(self, phrases: list[str]) -> None:
+    async def _prepare(self, *lists: list[str]) -> None:
         """One sentence at a time and only while nobody waits, so that a real answer never stands behind them."""
         try:
             speaker = await self.speaker()
-            for sentence in [sentence for phrase in phrases for sentence in Speaker.sentences(phrase)]:
-                await self._lull.wait()
-                await self._off_loop(self._mouth, partial(speaker.prepare, [sentence]))
+            for sentences in lists:
+                for at, sentence in enumerate(sentences):
+                    if not at % _TOLD_EVERY:
+                        log.info("voice.preparing", done=at, of=len(sentences))
+                    if not speaker.is_prepared(sentence):
+                        await self._lull.wait()
+                        await self._off_loop(self._mouth, partial(speaker.prepare, [sentence]))
+                log.info("voice.prepared", sentences=len(sentences))
         except VoiceError as error:
             log.warning("voice.not_prepared", code=error.code)
 

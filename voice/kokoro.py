@@ -17,6 +17,10 @@ from voice.errors import VoiceError
 RATE = 24000
 """Hz"""
 _MOST_TOKENS = 500
+_BEFORE_S, _BEHIND_S = 0.03, 0.6
+"""Silence left around a sentence. The model puts 0.4 s before it, for which somebody waits, and 0.9 s behind."""
+_SILENT = 0.02
+"""of the loudest hundredth of a second: what is softer is no voice"""
 _LOUDNESS = 0.1
 """root mean square of a rendered sentence, about −20 dBFS: sentences come equally loud"""
 
@@ -48,7 +52,7 @@ class Kokoro:
         if voice not in self._styles:
             raise VoiceError("engine_failed", f"没有嗓音 {voice}，可选：{'、'.join(self._styles)}。")
         parts = [self._render(tokens, voice, speed) for tokens in self._tokens(text)]
-        return _levelled(np.concatenate(parts)) if parts else np.zeros(0, dtype=np.float32)
+        return _trimmed(_levelled(np.concatenate(parts))) if parts else np.zeros(0, dtype=np.float32)
 
     def _tokens(self, text: str) -> list[list[int]]:
         if not text.strip():
@@ -108,3 +112,13 @@ def _levelled(samples: Samples) -> Samples:
         return samples
     gain = min(_LOUDNESS / loudness, 0.95 / float(np.abs(samples).max()))
     return (samples * gain).astype(np.float32)
+
+
+def _trimmed(samples: Samples) -> Samples:
+    step = RATE // 100
+    loudness = np.sqrt(np.mean(samples[: len(samples) // step * step].reshape(-1, step) ** 2, axis=1))
+    voiced = np.flatnonzero(loudness > _SILENT * loudness.max(initial=0.0))
+    if not len(voiced):
+        return samples
+    first, last = int(voiced[0]) * step, int(voiced[-1] + 1) * step
+    return samples[max(first - round(_BEFORE_S * RATE), 0) : last + round(_BEHIND_S * RATE)]

@@ -2,6 +2,7 @@
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -29,6 +30,11 @@ class Transcript:
     """What else the same sound may have been, the likelier first; by this engine or another"""
 
 
+def always() -> bool:
+    """Whatever is read is still wanted."""
+    return True
+
+
 class RecogniserStream(ABC):
     """One utterance on its way in. Not for several threads at once."""
 
@@ -54,8 +60,14 @@ class Recogniser(ABC):
         """Bring the model into memory, once; raises VoiceError engine_failed or truncated_model."""
 
     @abstractmethod
-    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
-        """Blocking; loads on first use. `expect`: words that are likely just now. Raises VoiceError engine_failed."""
+    def transcribe(
+        self, sound: Sound, *, expect: str = "", wanted: Callable[[], bool] = always
+    ) -> Transcript:
+        """Blocking; loads on first use. Raises VoiceError engine_failed.
+
+        `expect`: words that are likely just now; `wanted`: looked at in between: what nobody waits for any more is given up, and
+        nothing is heard.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -1,10 +1,12 @@
 """Two engines for one ear: where the first is not sure what it heard, the other reads the same sound."""
 
+from collections.abc import Callable
+
 import structlog
 
 from voice.audio import HEARING_RATE, Sound, from_pcm16
 from voice.errors import VoiceError
-from voice.recognise import Recogniser, RecogniserStream, Transcript
+from voice.recognise import Recogniser, RecogniserStream, Transcript, always
 
 log = structlog.get_logger("voice.second_opinion")
 
@@ -37,8 +39,11 @@ class SecondOpinion(Recogniser):
     def thorough(self) -> Recogniser:
         return SecondOpinion(self._first, self._other, always=True)
 
-    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
-        return self.together(self._first.transcribe(sound, expect=expect), sound, expect)
+    def transcribe(
+        self, sound: Sound, *, expect: str = "", wanted: Callable[[], bool] = always
+    ) -> Transcript:
+        heard = self._first.transcribe(sound, expect=expect, wanted=wanted)
+        return self.together(heard, sound, expect) if wanted() else heard
 
     def stream(self, *, expect: str = "") -> RecogniserStream:
         return _Stream(self, self._first.stream(expect=expect), expect)

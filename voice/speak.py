@@ -24,6 +24,8 @@ log = structlog.get_logger("voice.speak")
 PACE = 0.9
 """of the voice's own speed: old people hear slower speech better"""
 _PAUSE_S = 0.3
+_SOUNDS = "2"
+"""Changed whenever the same words come to sound otherwise, so that nothing rendered before is used."""
 _SPEEDS = (0.5, 2.0)
 _VOLUMES = (0.0, 4.0)
 # pyttsx3 keeps one engine for each driver and process, whoever asks.
@@ -119,7 +121,7 @@ class Speaker:
             return None
 
     def _cached(self, sentence: str, speed: float) -> Path:
-        key = "\0".join((self._name, self._voice, f"{speed:.2f}", sentence))
+        key = "\0".join((_SOUNDS, self._name, self._voice, f"{speed:.2f}", sentence))
         return self._cache / f"{hashlib.sha256(key.encode()).hexdigest()}.wav"
 
     def _keep(self, path: Path, sound: Sound) -> None:

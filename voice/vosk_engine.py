@@ -2,13 +2,14 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from voice.audio import HEARING_RATE, Sound, has_speech, to_pcm16
 from voice.errors import VoiceError
 from voice.heard_text import tidy
-from voice.recognise import Recogniser, RecogniserStream, Transcript
+from voice.recognise import Recogniser, RecogniserStream, Transcript, always
 
 _BLOCK = HEARING_RATE // 4 * 2
 """bytes: a quarter of a second"""
@@ -32,7 +33,9 @@ class VoskRecogniser(Recogniser):
         with self._lock:
             self._model = None
 
-    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
+    def transcribe(
+        self, sound: Sound, *, expect: str = "", wanted: Callable[[], bool] = always
+    ) -> Transcript:
         began = time.monotonic()
         heard = sound.at(HEARING_RATE)
         if not has_speech(heard):
@@ -41,6 +44,8 @@ class VoskRecogniser(Recogniser):
         pcm = to_pcm16(heard)
         with self._lock:
             for start in range(0, len(pcm), _BLOCK):
+                if not wanted():
+                    break
                 stream.feed(pcm[start : start + _BLOCK])
             final = stream.finish()
         return Transcript(final.text, final.confidence, self.name, sound.seconds, time.monotonic() - began)

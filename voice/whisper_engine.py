@@ -8,6 +8,7 @@ same over and over, or stops at a pause in the middle, it is read again the long
 import math
 import time
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from voice.audio import HEARING_RATE, Samples, Sound, speech_spans
 from voice.errors import VoiceError
 from voice.heard_text import is_invented, tidy, without_stutter, words_only
-from voice.recognise import Recogniser, Transcript
+from voice.recognise import Recogniser, Transcript, always
 
 _PAUSE = np.zeros(HEARING_RATE // 5, dtype=np.float32)
 _SHORT_S = 20.0
@@ -49,7 +50,7 @@ class WhisperRecogniser(Recogniser):
 
     name = "whisper"
 
-    def __init__(self, path: Path, *, prompt: str = "", beam: int = 5, threads: int = 2) -> None:
+    def __init__(self, path: Path, *, prompt: str = "", beam: int = 3, threads: int = 1) -> None:
         super().__init__()
         self._path = path
         self._prompt = prompt
@@ -66,11 +67,13 @@ class WhisperRecogniser(Recogniser):
         with self._lock:
             self._model = None
 
-    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
+    def transcribe(
+        self, sound: Sound, *, expect: str = "", wanted: Callable[[], bool] = always
+    ) -> Transcript:
         began = time.monotonic()
         spoken = _spoken(sound.at(HEARING_RATE))
         prompt = "，".join(filter(None, (self._prompt, expect)))
-        pieces = self._decode(spoken, prompt) if len(spoken) else []
+        pieces = self._decode(spoken, prompt, wanted) if len(spoken) else []
         text, confidence = _joined(pieces)
         others = tuple(other for piece in pieces for other in piece.others if len(pieces) == 1)
         took = time.monotonic() - began
@@ -94,13 +97,13 @@ class WhisperRecogniser(Recogniser):
                 ) from error
         return self._model
 
-    def _decode(self, spoken: Samples, prompt: str) -> list[_Piece]:
+    def _decode(self, spoken: Samples, prompt: str, wanted: Callable[[], bool]) -> list[_Piece]:
         with self._lock:
             model = self._loaded()
             try:
-                quick = self._read_short(model, spoken, prompt)
-                if quick is not None:
-                    return quick
+                quick = self._read_short(model, spoken, prompt) if wanted() else []
+                if quick is not None or not wanted():
+                    return quick or []
                 segments, _ = model.transcribe(
                     spoken,
                     language="zh",

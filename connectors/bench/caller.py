@@ -211,8 +211,10 @@ async def main() -> None:
     logging.disable(logging.CRITICAL)
     runtime = baresip.Runtime()
     listens = f"sip_listen 127.0.0.1:{port}\n" if how else ""
+    # What a telephone keeps back for late packets is its own; what is heard here is what was sent.
+    extra = f"{listens}audio_jitter_buffer_type off\n"
     await runtime.start(
-        baresip.Config(net_interface="127.0.0.1", native_log_level="error", extra_config_text=listens)
+        baresip.Config(net_interface="127.0.0.1", native_log_level="error", extra_config_text=extra)
     )
     agent = await baresip.UserAgent.create(
         runtime, baresip.Account(number, "127.0.0.1", "", reg_interval=0, audio_codecs=("pcma",))

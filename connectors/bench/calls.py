@@ -11,7 +11,7 @@ import aiohttp
 from connectors.bench.phone import call, free_port, sip_settings
 from connectors.bench.speed import dialogue_ready
 from connectors.bench.turns_spoken import Spoken, turns
-from connectors.bench.voice import CLIPS, log_lines, until_ready
+from connectors.bench.voice import CLIPS, log_lines, until_prepared, until_ready
 from connectors.settings import Settings
 from connectors.trial import Trial, trial
 from voice.kokoro import Kokoro
@@ -32,6 +32,7 @@ async def bench_calls(settings: Settings, say: Callable[[str], None]) -> dict[st
         async with trial(settings, **sip_settings(port)) as one, aiohttp.ClientSession() as http:
             await dialogue_ready(one, http)
             await until_ready(one)
+            await until_prepared(one, say)
             for calls in AT_ONCE:
                 gap_ms, p95_s = await _together(one, port, calls, spoken[24:], Path(folder))
                 say(f"{calls} 通：{gap_ms:.0f} 毫秒，{p95_s:.2f} 秒")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from connectors.bench.sentences import everyday
-from voice.audio import HEARING_RATE, Samples, Sound, decode, save_wav, trim_to_speech
+from voice.audio import HEARING_RATE, Samples, Sound, decode, save_wav
 from voice.kokoro import RATE, Kokoro
 from voice.speech_text import speakable
 from voice.telephone import over_telephone
@@ -83,7 +83,7 @@ def _with_pauses(
             pauses.append((at, at + pause))
             parts.append(np.zeros(round(pause * HEARING_RATE), np.float32))
             at += pause
-        spoken = trim_to_speech(Sound(kokoro.speak(speakable(piece), voice, 0.55), RATE))
+        spoken = Sound(_cut(Sound(kokoro.speak(speakable(piece), voice, 0.55), RATE)), RATE)
         heard = over_telephone(spoken, noise_db=30).at(HEARING_RATE).samples
         parts.append(heard)
         at += len(heard) / HEARING_RATE

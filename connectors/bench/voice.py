@@ -96,9 +96,12 @@ async def _called(
     async with trial(settings, **sip_settings(port)) as one, aiohttp.ClientSession() as http:
         await dialogue_ready(one, http)
         await until_ready(one)
+        await until_prepared(one, say)
         for at in range(0, len(spoken), PER_CALL):
             say(f"第 {at // PER_CALL + 1} 通电话……")
             await _one_call(one, port, spoken[at : at + PER_CALL], folder, measured)
+    slowest = sorted(zip(measured.waits, *measured.parts.values(), strict=True), reverse=True)[:6]
+    say(f"最慢的几句（共，{'，'.join(measured.parts)}）：{[list(row) for row in slowest]}")
     say(
         f"没有自己的回答的：{measured.missed}；打断到安静（毫秒）：{[round(b * 1000) for b in sorted(measured.barge_ins)]}"
     )
@@ -112,6 +115,23 @@ async def until_ready(one: Trial, within_s: float = 120.0) -> None:
         if asyncio.get_running_loop().time() > end:
             raise ConnectorError("bench", "电话一直没有备好。")
         await asyncio.sleep(0.1)
+
+
+async def until_prepared(one: Trial, say: Callable[[str], None]) -> None:
+    """Until all that answers begin with is rendered ahead, as where a service has run for half an hour; raises
+    ConnectorError.
+
+    What was rendered once is kept beside the models, so that only the first time takes long.
+    """
+    told: set[float] = set()
+    while not log_lines(one, "voice.prepared"):
+        if log_lines(one, "voice.not_prepared"):
+            raise ConnectorError("bench", "没有能用的语音。请运行 xiangyin doctor 看缺什么。")
+        for line in log_lines(one, "voice.preparing"):
+            if line["done"] not in told:
+                told.add(line["done"])
+                say(f"把回答开头的话先念好：{line['done']} / {line['of']} 句……")
+        await asyncio.sleep(0.5)
 
 
 def log_lines(one: Trial, action: str) -> list[dict[str, float]]:

@@ -82,7 +82,7 @@ def test_what_is_learned_keeps_within_bounds(pauses: list[float]) -> None:
 
 
 def test_a_cough_does_not_interrupt_and_a_word_does() -> None:
-    for seconds, interrupts in ((0.15, False), (0.6, True)):
+    for seconds, interrupts in ((0.1, False), (0.6, True)):
         one = taker()
         one.assistant_speaks = True
         events = one.feed(sound((NOBODY, 1), (VOICE, seconds), (NOBODY, 1)))

@@ -11,7 +11,7 @@ import pytest
 from voice.audio import Sound, from_wav, to_pcm16, trim_to_speech
 from voice.choice import choose
 from voice.models import ModelStore
-from voice.recognise import Recogniser, Transcript
+from voice.recognise import Recogniser, Transcript, always
 from voice.second_opinion import SecondOpinion
 from voice.speak import Speaker
 from voice.vosk_engine import VoskRecogniser
@@ -129,8 +129,10 @@ def test_vosk_takes_odd_pieces_and_whole_recordings(vosk: VoskRecogniser, spoken
 class Unsure(VoskRecogniser):
     """Vosk, never as sure as it is: what it makes of Chinese with a Korean model deserves no better."""
 
-    def transcribe(self, sound: Sound, *, expect: str = "") -> Transcript:
-        self.heard = replace(super().transcribe(sound, expect=expect), confidence=0.1)
+    def transcribe(
+        self, sound: Sound, *, expect: str = "", wanted: Callable[[], bool] = always
+    ) -> Transcript:
+        self.heard = replace(super().transcribe(sound, expect=expect, wanted=wanted), confidence=0.1)
         return self.heard
 
 
@@ -245,3 +247,7 @@ def test_only_fixed_phrases_are_kept_on_disk(models: ModelStore, speaker: Speake
     for file in files:
         file.write_bytes(b"cut short")
     assert kept.say("您好。").seconds > 0.3
+
+
+def test_what_nobody_waits_for_any_more_is_given_up(whisper: WhisperRecogniser, spoken: Sound) -> None:
+    assert whisper.transcribe(spoken, wanted=lambda: False).text == ""
