@@ -35,7 +35,7 @@ def said_ahead(texts: Iterable[str]) -> tuple[list[str], list[str]]:
     """The sentences to render: those that a text begins with, for which somebody waits, and those that are rendered while
     another is being said.
 
-    Of a sentence with a place to fill only the first clause, where that has none: it is rendered apart when it is said.
+    Of a sentence with a place to fill only the first clause, where that has none: where an answer begins with it, it is rendered apart.
     """
     begin: dict[str, None] = {}
     go_on: dict[str, None] = {}

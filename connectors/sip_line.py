@@ -36,8 +36,9 @@ async def dialled(runtime: Any, agent: Any, uri: str) -> Any:
 class SipLine:
     """The sound of one call, both ways."""
 
-    def __init__(self, call: Any) -> None:
-        """Best made before the call is answered: keys are kept from then on."""
+    def __init__(self, call: Any, *, keeps_keys: bool = False) -> None:
+        """`keeps_keys`: those pressed before anybody listens are told of then. Not where they would answer a question that has not
+        been asked yet."""
         self._call = call
         self._audio = call.audio
         self._rate = 8000
@@ -47,7 +48,7 @@ class SipLine:
         self._last = self._arrived = 0.0
         self._over = False
         self._early: list[str] = []
-        self._heard: Callable[[str], None] = self._early.append
+        self._heard: Callable[[str], None] = self._early.append if keeps_keys else lambda _key: None
         call.on_dtmf(lambda key: self._heard(str(key.digit)))
 
     def open(self) -> None:

@@ -159,7 +159,7 @@ class Telephone:
             if self._switchboard.is_full():
                 await call.reject()  # more at once would be heard by nobody: they hear that the line is busy
                 return
-            line = SipLine(call)
+            line = SipLine(call, keeps_keys=True)  # who calls often knows the keys by heart
             await call.answer()
             await call.wait_established(_CONFIRMED_S)
             opening = Opening(Channel.PHONE, address=number_of(call.peer))

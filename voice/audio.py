@@ -227,12 +227,3 @@ def speech_spans(sound: Sound) -> list[tuple[int, int]]:
 def has_speech(sound: Sound) -> bool:
     """Whether anybody speaks in it."""
     return bool(speech_spans(sound))
-
-
-def trim_to_speech(sound: Sound) -> Sound:
-    """From the first to the last word at 16 kHz, with a little air; empty when nobody speaks."""
-    heard = sound.at(HEARING_RATE)
-    spans = speech_spans(heard)
-    if not spans:
-        return Sound(np.zeros(0, dtype=np.float32), HEARING_RATE)
-    return Sound(heard.samples[spans[0][0] : spans[-1][1]], HEARING_RATE)

@@ -21,7 +21,7 @@ _BEFORE_S, _BEHIND_S = 0.03, 0.6
 """Silence left around a sentence. The model puts 0.4 s before it, for which somebody waits, and 0.9 s behind."""
 _SILENT = 0.02
 """of the loudest hundredth of a second: what is softer is no voice"""
-_LOUDNESS = 0.1
+_LOUDNESS = 0.11
 """root mean square of a rendered sentence, about −20 dBFS: sentences come equally loud"""
 
 
@@ -52,7 +52,7 @@ class Kokoro:
         if voice not in self._styles:
             raise VoiceError("engine_failed", f"没有嗓音 {voice}，可选：{'、'.join(self._styles)}。")
         parts = [self._render(tokens, voice, speed) for tokens in self._tokens(text)]
-        return _trimmed(_levelled(np.concatenate(parts))) if parts else np.zeros(0, dtype=np.float32)
+        return _levelled(_trimmed(np.concatenate(parts))) if parts else np.zeros(0, dtype=np.float32)
 
     def _tokens(self, text: str) -> list[list[int]]:
         if not text.strip():

@@ -24,7 +24,7 @@ log = structlog.get_logger("voice.speak")
 PACE = 0.9
 """of the voice's own speed: old people hear slower speech better"""
 _PAUSE_S = 0.3
-_SOUNDS = "2"
+_SOUNDS = "3"
 """Changed whenever the same words come to sound otherwise, so that nothing rendered before is used."""
 _SPEEDS = (0.5, 2.0)
 _VOLUMES = (0.0, 4.0)

@@ -289,8 +289,7 @@ class TurnTaker:
             self._paused = True
             speech = np.concatenate(self._speech)
             self._words_awaited = False
-            # The model calls what is above a half finished; it is believed more readily than its number says.
-            self._sounds_finished = self._finished(speech) ** 0.5
+            self._sounds_finished = self._finished(speech)
             self._wait_s = max(self.patience.wait(self._sounds_finished), silent)
             return [Paused(self.at, speech, self._voiced * WINDOW_S)]
         wait = self.patience.unfinished_s if self._words_awaited else self._wait_s

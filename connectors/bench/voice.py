@@ -125,7 +125,7 @@ async def until_prepared(one: Trial, say: Callable[[str], None]) -> None:
     """
     told: set[float] = set()
     while not log_lines(one, "voice.prepared"):
-        if log_lines(one, "voice.not_prepared"):
+        if log_lines(one, "voice.not_prepared") or one.process is None or one.process.returncode is not None:
             raise ConnectorError("bench", "没有能用的语音。请运行 xiangyin doctor 看缺什么。")
         for line in log_lines(one, "voice.preparing"):
             if line["done"] not in told:

@@ -46,7 +46,8 @@ class BreakingOff:
 
     async def _plan(self, session: AsyncSession, case: Case, changes: Changes) -> None:
         """A call on the gravest case."""
-        due = self._clock.now() + TIME_TO_HUMAN[highest(Risk(case.risk), Risk.ATTENTION)]
-        await plan_task(session, case, "call", due)
+        now = self._clock.now()
+        due = now + TIME_TO_HUMAN[highest(Risk(case.risk), Risk.ATTENTION)]
+        await plan_task(session, case, "call", due, now)
         self._desk.record(session, case, "broke_off")
         changes.case(case, new=True)

@@ -230,7 +230,8 @@ class Calls:
         end_call(session, self._desk, call, case, "given_up", changes)
         if call.purpose == Purpose.HELPED:
             return
-        await plan_task(session, case, "call", self._clock.now() + _TASK_WITHIN, unreached=True)
+        now = self._clock.now()
+        await plan_task(session, case, "call", now + _TASK_WITHIN, now, unreached=True)
 
 
 async def planned_calls(session: AsyncSession, case_id: int) -> list[Call]:

@@ -37,7 +37,7 @@ async def tell(
         close or case.person_id is None
     ):  # who is not named can't say that it is they
         kind = "call" if close or await has_telephone(session, case.person_id) else "visit"
-        await plan_task(session, case, kind, now + _SOON, unreached=True)
+        await plan_task(session, case, kind, now + _SOON, now, unreached=True)
     shown = {"speed": talk.speed, "volume": talk.volume, _WAITS_FOR: None if close else case.id}
     reply = Reply(
         id=secrets.token_hex(16), conversation_id=talk.id, worker_id=worker_id, text=text, shown=shown, created_at=now

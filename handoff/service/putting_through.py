@@ -104,6 +104,6 @@ class PuttingThrough:
             case = await session.get_one(Case, case_id)
             self._desk.record(session, case, kind, worker_id=worker_id)
             if worker_id is None:
-                await plan_task(session, case, "call", case.due_at)
+                await plan_task(session, case, "call", case.due_at, self._clock.now())
             changes.case(case, new=worker_id is None)
         await self._dispatch.announce(changes)

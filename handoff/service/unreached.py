@@ -27,8 +27,9 @@ async def take_another_way(
     for case in await open_cases(session, talk.id) or await _newest(session, talk, reply):
         known = await has_telephone(session, case.person_id or talk.person_id)
         instead = "call" if known else "visit"
-        due = desk.clock.now() + (_NEXT_DAY if told.hinted else _SOON)
-        await plan_task(session, case, instead, due, unreached=True)
+        now = desk.clock.now()
+        due = now + (_NEXT_DAY if told.hinted else _SOON)
+        await plan_task(session, case, instead, due, now, unreached=True)
         content = {"code": told.code or "", "instead": instead}
         if told.hinted:
             content["hinted"] = told.hinted

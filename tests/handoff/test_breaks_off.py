@@ -38,8 +38,9 @@ async def test_an_open_case_gets_a_call_that_is_soon_enough(county: County) -> N
     county.rasa.script["要买盐"] = answer(effect("open_case", need="goods", slots={}))
     await county.say(token, "要买盐")
     await county.domain.breaking_off.note(token)
-    opened, back = await calls(county, token)
-    assert back.due_at < opened.due_at
+    (back,) = await calls(county, token)
+    case = await county.case(token)
+    assert case.opened_at < back.due_at < case.due_at, "the call of the opening comes sooner"
     assert (await county.kinds_of_events(await county.case(token)))[-1] == "broke_off"
 
 

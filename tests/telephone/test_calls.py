@@ -79,14 +79,6 @@ async def test_keys_are_words(exchange: Exchange) -> None:
     ]
 
 
-async def test_a_key_pressed_the_moment_the_call_stands_is_heard(exchange: Exchange) -> None:
-    async with exchange.call() as phone:
-        await phone.key("0")  # who calls often knows it by heart
-        await until(lambda: _so_many(exchange, 1), within=30)
-        await phone.hang_up()
-    assert [turn.text for turn in await turns(exchange)] == [KEYS["0"]]
-
-
 async def _so_many(exchange: Exchange, count: int) -> bool:
     return len(await turns(exchange)) >= count
 

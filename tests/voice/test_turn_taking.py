@@ -81,7 +81,7 @@ def test_what_is_learned_keeps_within_bounds(pauses: list[float]) -> None:
     assert 2.3 <= learned.unfinished_s <= 3.5
 
 
-def test_a_cough_does_not_interrupt_and_a_word_does() -> None:
+def test_a_knock_does_not_interrupt_and_a_word_does() -> None:
     for seconds, interrupts in ((0.1, False), (0.6, True)):
         one = taker()
         one.assistant_speaks = True

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from voice.audio import Sound, from_wav, to_pcm16, trim_to_speech
+from voice.audio import Sound, from_wav, speech_spans, to_pcm16
 from voice.choice import choose
 from voice.models import ModelStore
 from voice.recognise import Recogniser, Transcript, always
@@ -192,10 +192,17 @@ def test_words_that_are_expected_are_heard_where_they_were_not(whisper: Recognis
     assert "柳树坪" in whisper.transcribe(sound, expect="青石村，柳树坪").text
 
 
-def test_speech_is_found_and_trimmed(spoken: Sound) -> None:
+def test_speech_is_found_between_silences(spoken: Sound) -> None:
     padded = Sound(np.concatenate([silence(3).samples, spoken.samples, silence(3).samples]), 16000)
-    trimmed = trim_to_speech(padded)
-    assert spoken.seconds * 0.7 < trimmed.seconds < spoken.seconds + 1.0
+    ((start, end),) = speech_spans(padded)
+    assert 2.5 < start / 16000 < 3.5 and spoken.seconds * 0.6 < (end - start) / 16000 < spoken.seconds + 1.0
+
+
+@pytest.mark.parametrize("words", ["好。", "服务的事，我帮您问。"])
+def test_a_rendered_sentence_begins_at_once_and_ends_with_a_pause(speaker: Speaker, words: str) -> None:
+    sound = speaker.say(words)
+    voiced = np.flatnonzero(np.abs(sound.samples) > 0.1 * np.abs(sound.samples).max()) / sound.rate
+    assert voiced[0] < 0.2 and 0.3 < sound.seconds - voiced[-1] < 0.9
 
 
 def test_the_neural_voice_obeys_speed_and_volume(speaker: Speaker) -> None:
