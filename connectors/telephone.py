@@ -20,9 +20,9 @@ from handoff.service.calls import Due
 
 log = structlog.get_logger("connectors.telephone")
 
-_BUFFER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 60-600\n"
+_BUFFER = "audio_jitter_buffer_type adaptive\naudio_jitter_buffer_ms 100-600\n"
 """On a bad line the sound waits longer for its late parts. Through packets late by up to 200 ms the stack's own fixed buffer
-lost two fifths of what was said, this one a seventh, and on a good line it is quicker (decision 18)."""
+lost two fifths of what was said, this one a tenth, and on a good line it is as quick (decision 18)."""
 _CONFIRMED_S = 8.0
 """So long a far end may take to confirm that it heard our answer; SIP itself would hold the line for 32 s."""
 _RINGS_UP_S = 40.0
