@@ -210,9 +210,10 @@ async def main() -> None:
     port, number, how = [*sys.argv[1:], *["13812345678", ""][len(sys.argv) - 2 :]][:3]
     logging.disable(logging.CRITICAL)
     runtime = baresip.Runtime()
-    listens = f"sip_listen 127.0.0.1:{port}\n" if how else ""
-    # What a telephone keeps back for late packets is its own; what is heard here is what was sent.
-    extra = f"{listens}audio_jitter_buffer_type off\n"
+    dials = how in ("", "--unbuffered")
+    # What a telephone keeps back for late packets is its own: unbuffered, what is heard is what was sent.
+    extra = "audio_jitter_buffer_type off\n" if how == "--unbuffered" else ""
+    extra += "" if dials else f"sip_listen 127.0.0.1:{port}\n"
     await runtime.start(
         baresip.Config(net_interface="127.0.0.1", native_log_level="error", extra_config_text=extra)
     )
@@ -220,9 +221,9 @@ async def main() -> None:
         runtime, baresip.Account(number, "127.0.0.1", "", reg_interval=0, audio_codecs=("pcma",))
     )
     call = (
-        await rung(agent, how == "--refuses")
-        if how
-        else await dialled(runtime, agent, f"sip:xiangyin@127.0.0.1:{port}")
+        await dialled(runtime, agent, f"sip:xiangyin@127.0.0.1:{port}")
+        if dials
+        else await rung(agent, how == "--refuses")
     )
     try:
         await call.wait_established()

@@ -98,10 +98,13 @@ class Phone:
 
 
 @asynccontextmanager
-async def call(port: int, folder: Path, number: str = "13812345678") -> AsyncIterator[Phone]:
-    """Dial; the call is over at the end."""
+async def call(
+    port: int, folder: Path, number: str = "13812345678", *, buffered: bool = True
+) -> AsyncIterator[Phone]:
+    """Dial; the call is over at the end. `buffered`: it keeps sound back for late packets, as a telephone does."""
+    how = [] if buffered else ["--unbuffered"]
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", CALLER, str(port), number, env=dict(os.environ),
+        sys.executable, "-m", CALLER, str(port), number, *how, env=dict(os.environ),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -143,7 +143,7 @@ def log_lines(one: Trial, action: str) -> list[dict[str, float]]:
 async def _one_call(
     one: Trial, port: int, spoken: Sequence[Spoken], folder: Path, measured: Measured
 ) -> None:
-    async with call(port, folder) as phone:
+    async with call(port, folder, buffered=False) as phone:
         await phone.hear(30, 1.5)
         for at, utterance in enumerate(spoken):
             before = len(log_lines(one, "telephone.answered"))
