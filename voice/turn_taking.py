@@ -4,7 +4,7 @@ Old people pause for two seconds in the middle of a sentence, and nobody waits t
 is the end of a turn after a time that depends on how finished the words sound and on how long this person's own pauses
 were before. While it waits, the words so far may be read already (`Paused`); whoever goes on throws that away
 (`WentOn`), so that patience costs little. Being patient and being hard to interrupt are two things: while the
-assistant speaks, it takes a voice as loud as the person's to stop it.
+assistant speaks, it takes what is surely a voice, and not much softer than the person's, to stop it.
 """
 
 from collections import deque

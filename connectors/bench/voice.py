@@ -118,7 +118,7 @@ async def until_ready(one: Trial, within_s: float = 120.0) -> None:
 
 
 async def until_prepared(one: Trial, say: Callable[[str], None]) -> None:
-    """Until all that answers begin with is rendered ahead, as where a service has run for half an hour; raises
+    """Until all that answers begin with is rendered ahead, as where a service has run for a quarter of an hour; raises
     ConnectorError.
 
     What was rendered once is kept beside the models, so that only the first time takes long.
