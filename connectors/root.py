@@ -1,6 +1,6 @@
 """The composition root: everything is built here, once, from the settings."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -105,12 +105,20 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.store_url)
 
 
+Connect = Callable[[Store, Dispatch, Clock], Awaitable[None]]
+"""Gives the engine its ways."""
+
+
+async def _not_connected(_store: Store, _dispatch: Dispatch, _clock: Clock) -> None:
+    """Open pages and consoles are all the ways there are."""
+
+
 @asynccontextmanager
 async def domain(
     settings: Settings,
     dialogue: Dialogue,
     clock: Clock | None = None,
-    connect: Callable[[Store, Dispatch, Clock], None] = lambda _store, _dispatch, _clock: None,
+    connect: Connect = _not_connected,
 ) -> AsyncIterator[Domain]:
     """The domain with its durable engine running; `connect` gives the engine its ways before it starts."""
     store, hub, clock = open_store(settings), Hub(), clock or Clock()
@@ -133,7 +141,7 @@ async def domain(
     try:
         await store.check_key()
         await questions.load()
-        connect(store, dispatch, clock)
+        await connect(store, dispatch, clock)
         await dispatch.launch(settings.engine_url, turns.finish)
         dispatch.every(_TIDY_S, recordings.tidy)
         yield Domain(
@@ -169,9 +177,10 @@ async def service(
     accounts: list[Account] = []
     companies: list[WecomAccount] = []
 
-    def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
+    async def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
         if settings.wechat_app_id:
             accounts.append(Account(settings, voices, store, dispatch, clock))
+            await accounts[0].take_up()
         if settings.wecom_corp_id:
             companies.append(WecomAccount(settings, store, dispatch, clock))
 

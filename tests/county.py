@@ -21,7 +21,7 @@ from sqlalchemy import select, update
 from strict_double import StrictDouble, strict_double
 
 from connectors.rasa_client import RasaClient
-from connectors.root import NLU_DATA, Domain, Service, domain, understander
+from connectors.root import NLU_DATA, Connect, Domain, Service, domain, understander
 from connectors.server import build_app
 from connectors.settings import Settings
 from connectors.voices import Voices
@@ -155,10 +155,12 @@ class County:
             await session.execute(update(Worker).where(Worker.name == account.name).values(on_duty=on))
 
 
+async def _no_ways(_store: Store, _dispatch: Dispatch, _clock: Clock) -> None:
+    pass
+
+
 @asynccontextmanager
-async def county(
-    settings: Settings, connect: Callable[[Store, Dispatch, Clock], None] = lambda *_: None, **client: Any
-) -> AsyncIterator[County]:
+async def county(settings: Settings, connect: Connect = _no_ways, **client: Any) -> AsyncIterator[County]:
     """A county on the store of `settings`; an empty store gets its village and its cast."""
     clock = MovedClock()
     async with strict_double() as double:

@@ -34,8 +34,7 @@ DUPLICATES, ERRORS, TOKEN_LIVES_S = 0.1, 0.05, 20.0
 SETTLES_WITHIN_S = 120.0
 _CALM_S = 2.0  # after a restart, until a message counts for the time it takes
 _WRITES_AGAIN = "我在等着呢"
-_BEFORE_A_KILL_S, _AFTER_A_KILL_S = 2.0, 15.0
-"""Sent and not yet on record; and as long as the platform's three tries last: what decision 14 has not solved."""
+_BEFORE_A_KILL_S = 2.0  # sent and not yet on record
 
 
 @dataclass
@@ -222,7 +221,7 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
         await asyncio.sleep(0.5)
     faults = sum(one.kind == "fault" for who in run.double.villagers.values() for one in who.reached)
     lost = sum((Counter(texts) - Counter(seen.get(name, []))).total() for name, texts in wanted.items())
-    twice, by_kills = _twice(run, wanted)
+    twice = _twice(run, wanted)
     disorder = sum(
         sorted(seen.get(name, [])) == sorted(texts) and seen.get(name) != texts
         for name, texts in wanted.items()
@@ -232,23 +231,31 @@ async def _judge(run: _Run, store: Store, messages: int, kills: int) -> dict[str
     return {
         "messages": messages, "stored": sum(map(len, wanted.values())), "kills": kills, "pushes": len(run.double.pushing.tries),
         "api_calls": len(run.double.api.calls), "api_errors": sum(code == 500 for _, code in run.double.api.calls),
-        "tokens": run.double.api.tokens.given, "lost": lost, "wrote_again": len(wrote_again), "answered_twice": twice, "of_them_by_kills": by_kills, "out_of_order": disorder, "given_up": faults,
+        "tokens": run.double.api.tokens.given, "lost": lost, "wrote_again": len(wrote_again), "answered_twice": len(twice), "of_them_by_kills": sum(one["by_kill"] for one in twice), "twice": twice, "out_of_order": disorder, "given_up": faults,
         "voice_answers": voices,
         "p50_s": round(quantiles[49], 3), "p95_s": round(quantiles[94], 3),
     }  # fmt: skip
 
 
-def _twice(run: _Run, wanted: dict[str, list[str]]) -> tuple[int, int]:
-    """Answers seen once more than they were given; and how many of them were first seen around a kill."""
-    twice = by_kills = 0
+def _twice(run: _Run, wanted: dict[str, list[str]]) -> list[dict[str, Any]]:
+    """Each answer that was seen once more than it was given: how it came, when, and whether a kill can be behind it.
+
+    It can where it was first seen around one, as long after it as the platform's tries last: what decision 14 has not solved.
+    """
+    lasts = run.double.rules.tries * run.double.rules.patience_s
+    twice: list[dict[str, Any]] = []
     for name, texts in wanted.items():
         shown = [one for one in run.double.villager(name).reached if one.kind == "text"]
         more = Counter(line for one in shown for line in one.text.splitlines()) - Counter(texts)
         for line, times in more.items():
-            first = min(one.at for one in shown if line in one.text.splitlines())
-            near = any(-_BEFORE_A_KILL_S <= first - killed <= _AFTER_A_KILL_S for killed in run.killed)
-            twice, by_kills = twice + times, by_kills + times * near
-    return twice, by_kills
+            with_it = sorted((one.at, one.how) for one in shown if line in one.text.splitlines())
+            asked = {one.answers for one in shown if one.answers and line in one.text.splitlines()}
+            tries = [outcome for name, outcome in run.double.pushing.tries if name in asked]
+            since = [round(with_it[0][0] - killed, 1) for killed in run.killed]
+            near = any(-_BEFORE_A_KILL_S <= seconds <= lasts for seconds in since)
+            came = [{"how": how, "s": round(at - with_it[0][0], 2)} for at, how in with_it]
+            twice += [{"by_kill": near, "since_kills_s": since, "came": came, "tries": tries}] * times
+    return twice
 
 
 async def _answers(store: Store) -> tuple[dict[str, list[str]], set[str]]:

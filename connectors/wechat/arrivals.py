@@ -183,11 +183,12 @@ class Arrivals:
                     return None
             await asyncio.sleep(_LOOK_AGAIN_S)
 
-    async def given(self, arrival_id: int) -> None:
-        """It is written to the platform's request."""
+    async def given(self, arrival_id: int, asked: str) -> None:
+        """It is written to the platform's request that came then (as on record); where another has come since, that one counts."""
         async with self._store.write(first=True) as session:
-            arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
-            arrival.outcome = {**(arrival.outcome or {}), "given": True}
+            arrival = await session.get(Arrival, arrival_id, with_for_update=True)
+            if arrival is not None and (arrival.outcome or {}).get("asked") == asked:
+                arrival.outcome = {**(arrival.outcome or {}), "given": True}
 
     async def tidy(self) -> None:
         """Forget messages that no platform repeats any more."""

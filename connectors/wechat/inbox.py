@@ -11,6 +11,7 @@ from aiohttp import web
 
 from connectors.wechat.arrivals import Arrivals
 from connectors.wechat.envelope import MAX_BODY, Envelope, Opened, Refused, message_key
+from connectors.wechat.journal import Journal
 from connectors.wechat.reading import Reading
 from connectors.wechat.stalls import Stalls
 from connectors.wechat.way import Part, WeChatWay
@@ -68,9 +69,11 @@ class Inbox:
     """The address that the platform calls, and the work behind it."""
 
     def __init__(
-        self, envelope: Envelope, arrivals: Arrivals, reading: Reading, way: WeChatWay, dispatch: Dispatch, clock: Clock
+        self, envelope: Envelope, arrivals: Arrivals, journal: Journal, reading: Reading, way: WeChatWay, dispatch: Dispatch,
+        clock: Clock,
     ) -> None:  # fmt: skip
         self._envelope = envelope
+        self._journal = journal
         self._arrivals = arrivals
         self._reading = reading
         self._way = way
@@ -185,7 +188,10 @@ class Inbox:
             if self._way.may_write:
                 return await self._send_instead(arrival.id, replies, from_=request.asked)
             return response  # the next request of the platform finds it
-        await self._arrivals.given(arrival.id)
+        asked = request.asked.isoformat()
+        self._journal.given(arrival.id, asked)
+        await self._arrivals.given(arrival.id, asked)
+        self._journal.given_on_record(arrival.id, asked)
         if len(parts) > 1:
             await self._dispatch.send(replies[0])
         for other in replies[1:]:
@@ -275,6 +281,7 @@ class Inbox:
         tidied, at_start = -_TIDY_S, True
         while True:
             try:
+                await self._way.take_up()
                 await self._send_what_was_never_given(at_start)
                 at_start = False
                 if asyncio.get_running_loop().time() - tidied >= _TIDY_S:

@@ -62,15 +62,18 @@ class Platform:
         """Call no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def call(self, name: str, work: Callable[[WeChatClient], Any]) -> Any:
+    async def call(
+        self, name: str, work: Callable[[WeChatClient], Any], done: Callable[[], None] = lambda: None
+    ) -> Any:
         """Run `work` with a client of wechatpy; a refused token is replaced once. Raises PlatformError.
 
-        `name` is what the log says: `send`, `upload` …
+        name: what the log says: `send`, `upload` …; done: called as soon as the platform has said yes, in the thread that
+        heard it, since the loop may be busy for a while.
         """
         for attempt in (1, 2):
             token = await self._token.get()
             try:
-                return await self._off_loop(partial(self._with, token, work))
+                return await self._off_loop(partial(self._with, token, work, done))
             except PlatformError as error:
                 if error.code == TOKEN and attempt == 1:
                     await self._token.refused(token)
@@ -83,7 +86,7 @@ class Platform:
         """Raises PlatformError where no token can be had now, whatever is kept of an earlier one; a good one stays good."""
         await self._off_loop(partial(self._ask_token, force=False))
 
-    def _with(self, token: str, work: Callable[[WeChatClient], Any]) -> Any:
+    def _with(self, token: str, work: Callable[[WeChatClient], Any], done: Callable[[], None]) -> Any:
         if not hasattr(self._of_thread, "client"):
             self._of_thread.client = Client(self._settings)
         client: Client = self._of_thread.client
@@ -97,6 +100,7 @@ class Platform:
             raise PlatformError(NO_ANSWER) from error
         if isinstance(result, requests.Response) and not _is_media(result):
             raise PlatformError(NO_ANSWER)
+        done()
         return result
 
     async def _fetch_token(self, refused: str | None) -> tuple[str, float]:

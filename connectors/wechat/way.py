@@ -1,7 +1,9 @@
 """The way to a villager's WeChat: a reply as messages, within the platform's windows, in their order."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
 import structlog
@@ -10,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from connectors.errors import ConnectorError
 from connectors.wechat.arrivals import MESSAGE_ID, Arrivals
+from connectors.wechat.journal import Journal
 from connectors.wechat.outcomes import MEDIA_GONE
 from connectors.wechat.platform import Platform, PlatformError
 from connectors.wechat.sounds import Sounds, voice_parts
@@ -60,7 +63,7 @@ class WeChatWay:
     """Sends replies as customer-service messages; one for a process."""
 
     def __init__(
-        self, platform: Platform, sounds: Sounds, windows: Windows, arrivals: Arrivals, store: Store, dispatch: Dispatch,
+        self, platform: Platform, sounds: Sounds, windows: Windows, arrivals: Arrivals, journal: Journal, store: Store, dispatch: Dispatch,
         subscription: Subscription, clock: Clock, *, verified: bool,
     ) -> None:  # fmt: skip
         """`verified`: whether the account may write by itself; else only the passive reply is left."""
@@ -68,6 +71,7 @@ class WeChatWay:
         self._sounds = sounds
         self._windows = windows
         self._arrivals = arrivals
+        self._journal = journal
         self._store = store
         self._dispatch = dispatch
         self._clock = clock
@@ -78,6 +82,13 @@ class WeChatWay:
     def may_write(self) -> bool:
         """Whether anything can be sent but with the platform's own request."""
         return self._verified
+
+    async def take_up(self) -> None:
+        """What processes that are gone had noted as arrived goes on record, so that it is not said again; raises StoreError."""
+        for taken in self._journal.of_the_gone():
+            await self._dispatch.parts_arrived(taken.parts)
+            for arrival_id, asked in taken.given.items():
+                await self._arrivals.given(arrival_id, asked)
 
     async def tell(self, notice: Notice, reply: Reply) -> Told:
         """Send what has not arrived yet, after all that was said before it."""
@@ -90,19 +101,23 @@ class WeChatWay:
         given = await self._given_meanwhile(notice, reply)
         if given is None:
             return ARRIVED
+        # Where the store could not be written to, it does not know all that has arrived.
+        given = max(given, self._journal.parts_arrived(reply.id))
         async with self._store.read() as session:
             parts = await self._parts(session, reply)
         along = await self._along(notice, reply, parts[0]) if given == 0 else []
         for at in range(given, len(parts)):
             if parts[at].spoken and (at == given or not parts[at - 1].spoken):
                 await self._after_earlier(notice, reply, spoken=True)
-            told = await self._send(to, reply, _joined(parts[at], along if at == 0 else []))
+            with_it = {other.id: 1 for other in along} if at == 0 else {}
+            arrived = with_it | {reply.id: at + 1}
+            told = await self._send(to, reply, _joined(parts[at], along if at == 0 else []), arrived)
             if told.code is not None and parts[at].spoken and notice.attempt >= MAX_ATTEMPTS:
                 return ARRIVED  # the text has; nobody is sent out for a sound
             if told.code is not None:
                 return told
-            with_it = {other.id: 1 for other in along} if at == 0 else {}
-            await self._dispatch.parts_arrived(with_it | {reply.id: at + 1})
+            await self._dispatch.parts_arrived(arrived)
+            self._journal.arrived_on_record(arrived)
         return ARRIVED
 
     async def to_give(self, reply_id: str) -> tuple[list[Part], bool]:
@@ -134,6 +149,8 @@ class WeChatWay:
             arrival = await self._arrival_of(other)
             if arrival is not None and await self._arrivals.may_still_be_given(arrival):
                 break
+            if self._journal.parts_arrived(other.id):
+                break
             if len(split_text(_joined(first, [*along, other]).words)) > 1:
                 break
             along.append(other)
@@ -147,14 +164,16 @@ class WeChatWay:
             found = {*await session.scalars(waiting)}
         return [*takewhile(lambda one: one.id in found, replies)]
 
-    async def _send(self, to: _To, reply: Reply, part: Part) -> Told:
+    async def _send(self, to: _To, reply: Reply, part: Part, arrived: dict[str, int]) -> Told:
+        """`arrived`: what will have arrived with it."""
         try:
             window = await self._windows.take(to.address_id, leave=_KEPT_FOR_TEXT if part.spoken else 0)
         except Closed as closed:
             # The text has arrived: a voice that may not follow is no reason to send somebody out.
             return ARRIVED if part.spoken else await self._closed(to, closed.code)
         try:
-            await (self._speak(to, reply, part) if part.spoken else self._write(to, part))
+            note = partial(self._journal.arrived, arrived)
+            await (self._speak(to, reply, part, note) if part.spoken else self._write(to, part, note))
         except VoiceError as error:
             log.warning("wechat.no_voice", code=error.code)
             await self._windows.give_back(window)
@@ -179,14 +198,18 @@ class WeChatWay:
         hinted = await self._subscription.announce(to.openid, self._clock.now())
         return Told(code, again=False, hinted=HINTED if hinted else None)
 
-    async def _write(self, to: _To, part: Part) -> None:
-        await self._platform.call("send", lambda client: client.message.send_text(to.openid, part.words))
+    async def _write(self, to: _To, part: Part, note: Callable[[], None]) -> None:
+        await self._platform.call(
+            "send", lambda client: client.message.send_text(to.openid, part.words), note
+        )
 
-    async def _speak(self, to: _To, reply: Reply, part: Part) -> None:
+    async def _speak(self, to: _To, reply: Reply, part: Part, note: Callable[[], None]) -> None:
         pace = {"speed": float(reply.shown["speed"]), "volume": float(reply.shown["volume"])}
         media_id = await self._sounds.media_id(part.words, **pace)
         try:
-            await self._platform.call("send", lambda client: client.message.send_voice(to.openid, media_id))
+            await self._platform.call(
+                "send", lambda client: client.message.send_voice(to.openid, media_id), note
+            )
         except PlatformError as error:
             if error.code == MEDIA_GONE:
                 await self._sounds.forget(part.words, **pace)

@@ -43,7 +43,7 @@ async def shared_county(
     )
     accounts: list[WecomAccount] = []
 
-    def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
+    async def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
         accounts.append(WecomAccount(settings, store, dispatch, clock))
 
     async with county_on(settings, connect) as here:

@@ -36,8 +36,9 @@ async def wechat_county(settings: Settings, far: Double, **client: Any) -> Async
     """`settings` name the double as the platform; it calls the pages back."""
     voices, accounts = Voices(settings), list[Account]()
 
-    def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
+    async def connect(store: Store, dispatch: Dispatch, clock: Clock) -> None:
         accounts.append(Account(settings, voices, store, dispatch, clock))
+        await accounts[0].take_up()
 
     async with county(settings, connect, **client) as here:
         inbox = accounts[0].inbox(here.domain.turns, here.domain.understander.screen)
