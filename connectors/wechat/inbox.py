@@ -183,20 +183,33 @@ class Inbox:
             return await self._send_instead(arrival.id, replies, from_=request.asked)
         try:
             await response.prepare(request.http)
+            # The platform may have the answer, and we be gone, before this thread is back from handing it over.
+            self._journal.giving(arrival.id, request.asked.isoformat())
             await response.write_eof()
         except ConnectionError:
+            self._journal.not_given(arrival.id)
             if self._way.may_write:
                 return await self._send_instead(arrival.id, replies, from_=request.asked)
             return response  # the next request of the platform finds it
-        asked = request.asked.isoformat()
-        self._journal.given(arrival.id, asked)
-        await self._arrivals.given(arrival.id, asked)
-        self._journal.given_on_record(arrival.id, asked)
+        self._journal.given(arrival.id, request.asked.isoformat())
+        await self._given_on_record(arrival.id)
         if len(parts) > 1:
             await self._dispatch.send(replies[0])
         for other in replies[1:]:
             await self._dispatch.send(other)
         return response
+
+    async def _given_on_record(self, arrival_id: int) -> None:
+        """Where that can't be, the note stays, and the sweep tries again before it takes the answer for not given."""
+        asked = self._journal.given_at(arrival_id)
+        if asked is None:
+            return
+        try:
+            await self._arrivals.given(arrival_id, asked)
+        except StoreError as error:
+            log.error("wechat.not_stored", code=error.code)
+        else:
+            self._journal.given_on_record(arrival_id)
 
     def _passive(self, request: _Request, words: str) -> web.Response:
         text = self._envelope.text(request.opened, words)
@@ -217,7 +230,7 @@ class Inbox:
         if len(parts) == 1:
             await self._dispatch.shown_now(reply_id)
         else:
-            await self._dispatch.parts_arrived({reply_id: 1})
+            await self._dispatch.first_part_arrived(reply_id)
 
     # -- the work ------------------------------------------------------------------------------------------
 
@@ -273,6 +286,7 @@ class Inbox:
     async def _send_what_was_never_given(self, at_start: bool) -> None:
         """On record as shown before it was written: a crash in between, and no further request, must not lose it."""
         for arrival_id in await self._arrivals.never_given(at_start=at_start) if self._way.may_write else ():
+            await self._given_on_record(arrival_id)
             if replies := await self._arrivals.take_back(arrival_id):
                 log.info("wechat.never_given", arrival=arrival_id)
                 await self._send_instead(arrival_id, replies)

@@ -20,6 +20,7 @@ from connectors.wechat.subscription import HINTED, Subscription
 from connectors.wechat.texts import split_text
 from connectors.wechat.windows import Closed, Windows
 from handoff.model.clock import Clock
+from handoff.service.arriving import Arrived
 from handoff.service.dispatch import MAX_ATTEMPTS, Dispatch
 from handoff.service.ways import ARRIVED, Told
 from handoff.store.database import Store
@@ -55,8 +56,16 @@ async def _speaks(session: AsyncSession, conversation_id: int) -> bool:
     return engine not in ("typed", "sent")
 
 
-def _joined(part: Part, along: list[Reply]) -> Part:
-    return replace(part, words="\n".join([part.words, *(other.text.strip() for other in along)]))
+@dataclass(frozen=True)
+class _Behind:
+    """A reply that waits behind another, and the attempt that is to bring it."""
+
+    notice_id: int
+    reply: Reply
+
+
+def _joined(part: Part, along: list[_Behind]) -> Part:
+    return replace(part, words="\n".join([part.words, *(other.reply.text.strip() for other in along)]))
 
 
 class WeChatWay:
@@ -86,9 +95,11 @@ class WeChatWay:
     async def take_up(self) -> None:
         """What processes that are gone had noted as arrived goes on record, so that it is not said again; raises StoreError."""
         for taken in self._journal.of_the_gone():
-            await self._dispatch.parts_arrived(taken.parts)
+            await self._dispatch.parts_arrived(taken.arrived)
             for arrival_id, asked in taken.given.items():
                 await self._arrivals.given(arrival_id, asked)
+            for arrival_id, asked in taken.giving.items():
+                await self._arrivals.perhaps_given(arrival_id, asked)
 
     async def tell(self, notice: Notice, reply: Reply) -> Told:
         """Send what has not arrived yet, after all that was said before it."""
@@ -101,24 +112,29 @@ class WeChatWay:
         given = await self._given_meanwhile(notice, reply)
         if given is None:
             return ARRIVED
-        # Where the store could not be written to, it does not know all that has arrived.
-        given = max(given, self._journal.parts_arrived(reply.id))
+        if (noted := self._journal.parts_of(notice.id)) > given:  # when the store could not be written to
+            given = noted
+            await self._on_record([Arrived(notice.id, reply.id, noted)])
         async with self._store.read() as session:
             parts = await self._parts(session, reply)
         along = await self._along(notice, reply, parts[0]) if given == 0 else []
         for at in range(given, len(parts)):
             if parts[at].spoken and (at == given or not parts[at - 1].spoken):
                 await self._after_earlier(notice, reply, spoken=True)
-            with_it = {other.id: 1 for other in along} if at == 0 else {}
-            arrived = with_it | {reply.id: at + 1}
-            told = await self._send(to, reply, _joined(parts[at], along if at == 0 else []), arrived)
+            with_it = along if at == 0 else []
+            arrived = [Arrived(other.notice_id, other.reply.id, 1) for other in with_it]
+            arrived.append(Arrived(notice.id, reply.id, at + 1))
+            told = await self._send(to, reply, _joined(parts[at], with_it), arrived)
             if told.code is not None and parts[at].spoken and notice.attempt >= MAX_ATTEMPTS:
                 return ARRIVED  # the text has; nobody is sent out for a sound
             if told.code is not None:
                 return told
-            await self._dispatch.parts_arrived(arrived)
-            self._journal.arrived_on_record(arrived)
+            await self._on_record(arrived)
         return ARRIVED
+
+    async def _on_record(self, arrived: list[Arrived]) -> None:
+        await self._dispatch.parts_arrived(arrived)
+        self._journal.arrived_on_record(arrived)
 
     async def to_give(self, reply_id: str) -> tuple[list[Part], bool]:
         """A reply as messages, and whether words that were said before are still on their way: in one look at the store."""
@@ -135,36 +151,36 @@ class WeChatWay:
             parts += [Part(words, spoken=True) for words in voice_parts(reply.text, awaited=awaited)]
         return parts
 
-    async def _along(self, notice: Notice, reply: Reply, first: Part) -> list[Reply]:
+    async def _along(self, notice: Notice, reply: Reply, first: Part) -> list[_Behind]:
         """What was said after it and waits behind it, as far as one message holds it: few messages may be sent."""
-        behind = select(Reply).join(Notice, Notice.reply_id == Reply.id)
+        behind = select(Notice.id, Reply).join(Notice, Notice.reply_id == Reply.id)
         behind = behind.where(
             Reply.conversation_id == reply.conversation_id, Reply.created_at > reply.created_at
         )
         behind = behind.where(Notice.state == "pending", Notice.parts == 0, Notice.way == notice.way)
         async with self._store.read() as session:
-            waiting = [*await session.scalars(behind.order_by(Reply.created_at))]
-        along: list[Reply] = []
+            waiting = [_Behind(*row) for row in await session.execute(behind.order_by(Reply.created_at))]
+        along: list[_Behind] = []
         for other in waiting if first.words == reply.text.strip() else []:
-            arrival = await self._arrival_of(other)
+            arrival = await self._arrival_of(other.reply)
             if arrival is not None and await self._arrivals.may_still_be_given(arrival):
                 break
-            if self._journal.parts_arrived(other.id):
+            if self._journal.parts_of(other.notice_id):
                 break
             if len(split_text(_joined(first, [*along, other]).words)) > 1:
                 break
             along.append(other)
         return await self._still_waiting(along) if along else []
 
-    async def _still_waiting(self, replies: list[Reply]) -> list[Reply]:
+    async def _still_waiting(self, along: list[_Behind]) -> list[_Behind]:
         """The first of them, up to the one that the platform's own request has taken while we looked."""
-        waiting = select(Notice.reply_id).where(Notice.reply_id.in_([one.id for one in replies]))
+        waiting = select(Notice.id).where(Notice.id.in_([one.notice_id for one in along]))
         waiting = waiting.where(Notice.state == "pending", Notice.parts == 0)
         async with self._store.read() as session:
             found = {*await session.scalars(waiting)}
-        return [*takewhile(lambda one: one.id in found, replies)]
+        return [*takewhile(lambda one: one.notice_id in found, along)]
 
-    async def _send(self, to: _To, reply: Reply, part: Part, arrived: dict[str, int]) -> Told:
+    async def _send(self, to: _To, reply: Reply, part: Part, arrived: list[Arrived]) -> Told:
         """`arrived`: what will have arrived with it."""
         try:
             window = await self._windows.take(to.address_id, leave=_KEPT_FOR_TEXT if part.spoken else 0)

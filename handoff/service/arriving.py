@@ -5,7 +5,8 @@ wait for one another for up to a second on a busy machine; and it goes before wh
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from sqlalchemy import update
 
@@ -13,18 +14,26 @@ from handoff.store.database import Store
 from handoff.store.tables import Notice
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """So many parts of a reply have arrived, by this attempt to bring it: where another begins anew, they do not count."""
+
+    notice_id: int
+    reply_id: str
+    parts: int
+
+
 class Arriving:
-    """Records how many parts of which replies have arrived."""
+    """Records what has arrived."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._waiting: dict[str, int] = {}
+        self._waiting: dict[tuple[int, str], int] = {}
         self._recording = asyncio.Lock()
 
-    async def record(self, parts: Mapping[str, int]) -> None:
+    async def record(self, arrived: Iterable[Arrived]) -> None:
         """On record, together or not at all, before this returns; raises StoreError."""
-        for reply_id, arrived in parts.items():
-            self._waiting[reply_id] = max(arrived, self._waiting.get(reply_id, 0))
+        self._wait({(one.notice_id, one.reply_id): one.parts for one in arrived})
         async with self._recording:
             together, self._waiting = self._waiting, {}
             if not together:
@@ -32,13 +41,17 @@ class Arriving:
             try:
                 await self._write(together)
             except BaseException:
-                # Ours fails; what others have put beside it is theirs to try.
-                for reply_id, arrived in together.items():
-                    self._waiting[reply_id] = max(arrived, self._waiting.get(reply_id, 0))
+                self._wait(together)  # ours fails; what others have put beside it is theirs to try
                 raise
 
-    async def _write(self, together: Mapping[str, int]) -> None:
+    def _wait(self, parts: dict[tuple[int, str], int]) -> None:
+        for key, count in parts.items():
+            self._waiting[key] = max(count, self._waiting.get(key, 0))
+
+    async def _write(self, together: dict[tuple[int, str], int]) -> None:
         async with self._store.write(first=True) as session:
-            for reply_id, arrived in together.items():
-                going = update(Notice).where(Notice.reply_id == reply_id, Notice.state == "pending")
-                await session.execute(going.where(Notice.parts < arrived).values(parts=arrived))
+            for (notice_id, reply_id), count in together.items():
+                # The reply too: what is left of another store must not count for what bears its number here.
+                mine = (Notice.id == notice_id) & (Notice.reply_id == reply_id)
+                going = update(Notice).where(mine, Notice.state == "pending", Notice.parts < count)
+                await session.execute(going.values(parts=count))

@@ -7,7 +7,7 @@ row, so that a row is driven once however often it is found, and steps may run t
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ from handoff.model.quiet import QuietHours
 from handoff.model.triage import TIME_TO_HUMAN
 from handoff.model.words import Risk, Stage
 from handoff.service.after import Changes
-from handoff.service.arriving import Arriving
+from handoff.service.arriving import Arrived, Arriving
 from handoff.service.hub import MOVED, Hub, of_conversation, of_reply, of_worker
 from handoff.service.identity import is_shared
 from handoff.service.opening import Desk
@@ -237,19 +237,28 @@ class Dispatch:
                 return
             attempts = select(Notice).where(Notice.reply_id == reply_id).order_by(Notice.attempt.desc())
             notice = await session.scalar(attempts.limit(1))
-            if notice is not None and notice.state == "delivered":
-                notice.code = "not_taken"
+            if notice is not None and (notice.state == "delivered" or notice.parts):
+                # An attempt of its own: what the other one is just bringing must not count for it.
+                notice.code, notice.finished_at = "not_taken", self._clock.now()
                 notice = await self._next(session, notice)
-            if notice is not None and notice.state == "pending":
                 notice.parts = 0
+            if notice is not None and notice.state == "pending":
                 changes.notices.append(notice)
         await self.announce(changes)
         self._moved(reply_id)
 
-    async def parts_arrived(self, parts: Mapping[str, int]) -> None:
-        """So many parts of these replies (by id) have arrived; a further attempt goes on behind them."""
-        await self._arriving.record(parts)
-        self._moved(*parts)
+    async def parts_arrived(self, arrived: Collection[Arrived]) -> None:
+        """These parts have arrived; a further attempt goes on behind them. Raises StoreError."""
+        await self._arriving.record(arrived)
+        self._moved(*(one.reply_id for one in arrived))
+
+    async def first_part_arrived(self, reply_id: str) -> None:
+        """As `parts_arrived`, for a reply that nobody has begun to send."""
+        async with self._store.read() as session:
+            waiting = select(Notice.id).where(Notice.reply_id == reply_id, Notice.state == "pending")
+            notice_id = await session.scalar(waiting.limit(1))
+        if notice_id is not None:
+            await self.parts_arrived([Arrived(notice_id, reply_id, 1)])
 
     def _moved(self, *reply_ids: str) -> None:
         for reply_id in reply_ids:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from cast import SALT
 from county import County
 from sqlalchemy import select
 
-from handoff.service.arriving import Arriving
+from handoff.service.arriving import Arrived, Arriving
 from handoff.store.database import Store, StoreError
 from handoff.store.tables import Notice, Reply
 
@@ -19,8 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 MANY = 20
 
 
-async def _under_way(county: County) -> list[str]:
-    """Replies whose telling is pending; none of it is due, so that nobody drives it."""
+async def _under_way(county: County) -> list[Arrived]:
+    """A part of each of some replies whose telling is pending; none of it is due, so that nobody drives it."""
     token = await county.begin()
     await county.say(token, SALT)
     later = county.clock.now() + timedelta(days=1)
@@ -40,25 +41,23 @@ async def _under_way(county: County) -> list[str]:
         ]
         session.add_all(replies)
         await session.flush()
-        session.add_all(
+        notices = [
             Notice(reply_id=one.id, way="nobody", state="pending", created_at=later) for one in replies
-        )
-    return [one.id for one in replies]
+        ]
+        session.add_all(notices)
+        await session.flush()
+        return [Arrived(one.id, str(one.reply_id), 1) for one in notices]
 
 
-async def _parts(county: County, replies: list[str]) -> list[int]:
+async def _parts(county: County, under_way: list[Arrived]) -> list[int]:
     async with county.domain.store.read() as session:
-        rows = await session.execute(
-            select(Notice.reply_id, Notice.parts).where(Notice.reply_id.in_(replies))
-        )
-        found = {str(reply): parts for reply, parts in rows}
-    return [found[reply] for reply in replies]
+        return [(await session.get_one(Notice, one.notice_id)).parts for one in under_way]
 
 
-async def _settle(county: County, replies: list[str]) -> None:
+async def _settle(county: County, under_way: list[Arrived]) -> None:
     async with county.domain.store.write() as session:
-        for notice in await session.scalars(select(Notice).where(Notice.reply_id.in_(replies))):
-            notice.state = "delivered"
+        for one in under_way:
+            (await session.get_one(Notice, one.notice_id)).state = "delivered"
 
 
 class Counted(Store):
@@ -82,20 +81,29 @@ async def counted(county: County) -> AsyncIterator[Counted]:
 
 
 async def test_what_arrives_meanwhile_is_recorded_together(county: County, counted: Counted) -> None:
-    replies = await _under_way(county)
+    under_way = await _under_way(county)
     arriving = Arriving(counted)
-    await asyncio.gather(*(arriving.record({reply: n + 1}) for n, reply in enumerate(replies)))
+    await asyncio.gather(*(arriving.record([replace(one, parts=n + 1)]) for n, one in enumerate(under_way)))
     assert counted.writes <= 2
-    await asyncio.gather(*(arriving.record({reply: 1}) for reply in replies))
-    assert await _parts(county, replies) == [n + 1 for n in range(MANY)]  # none goes back
-    await _settle(county, replies)
+    await asyncio.gather(*(arriving.record([one]) for one in under_way))
+    assert await _parts(county, under_way) == [n + 1 for n in range(MANY)]  # none goes back
+    await _settle(county, under_way)
 
 
 async def test_what_could_not_be_recorded_is_by_the_next(county: County, counted: Counted) -> None:
-    replies = await _under_way(county)
+    under_way = await _under_way(county)
     counted.failing = 1
     arriving = Arriving(counted)
-    told = await asyncio.gather(*(arriving.record({reply: 2}) for reply in replies), return_exceptions=True)
+    told = await asyncio.gather(
+        *(arriving.record([replace(one, parts=2)]) for one in under_way), return_exceptions=True
+    )
     assert [type(one) for one in told if one is not None] == [StoreError]
-    assert await _parts(county, replies) == [2] * MANY
-    await _settle(county, replies)
+    assert await _parts(county, under_way) == [2] * MANY
+    await _settle(county, under_way)
+
+
+async def test_what_bears_its_number_but_is_another_does_not_count(county: County, counted: Counted) -> None:
+    under_way = await _under_way(county)
+    await Arriving(counted).record([replace(one, reply_id="of-another-store") for one in under_way])
+    assert await _parts(county, under_way) == [0] * MANY
+    await _settle(county, under_way)

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from wechat_helpers import WeChat
 from connectors.wechat.journal import Journal, Taken
 from handoff.model.words import Channel
 from handoff.service.addresses import address_of
+from handoff.service.arriving import Arrived
 from handoff.store.database import StoreError
 from handoff.store.tables import Arrival, Notice, Reply
 
@@ -27,63 +29,83 @@ NOTES = """
 import sys, time
 from pathlib import Path
 from connectors.wechat.journal import Journal
+from handoff.service.arriving import Arrived
 
 journal = Journal(Path(sys.argv[1]))
-for kind, name, value in (line.split("|") for line in sys.argv[2:]):
-    journal.arrived({name: int(value)}) if kind == "part" else journal.given(int(name), value)
+for kind, number, *rest in (line.split("|") for line in sys.argv[2:]):
+    if kind == "part":
+        journal.arrived([Arrived(int(number), rest[0], int(rest[1]))])
+    else:
+        getattr(journal, kind)(int(number), rest[0])
 print("noted", flush=True)
 time.sleep(600)
 """
 """A process that notes something, and then lives until it is killed."""
 
 
-async def noting(folder: Path, *lines: str) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def noting(folder: Path, *lines: str) -> AsyncIterator[None]:
+    """Killed at the end."""
     started = await asyncio.create_subprocess_exec(
         sys.executable, "-c", NOTES, str(folder), *lines, stdout=asyncio.subprocess.PIPE
     )
-    assert started.stdout is not None
-    assert await started.stdout.readline() == b"noted\n"
-    return started
-
-
-async def killed(process: asyncio.subprocess.Process) -> None:
-    process.kill()
-    await process.wait()
+    try:
+        assert started.stdout is not None
+        assert await started.stdout.readline() == b"noted\n"
+        yield
+    finally:
+        started.kill()
+        await started.wait()
 
 
 async def test_what_the_living_note_is_theirs_and_of_the_gone_it_is_taken_up_once(tmp_path: Path) -> None:
     mine = Journal(tmp_path)
-    mine.arrived({"mine": 1})
-    other = await noting(tmp_path, "part|a|1", "part|b|2", "part|a|3", "given|7|2026-11-27T08:00:00")
+    mine.arrived([Arrived(1, "mine", 1)])
+    async with noting(tmp_path, "part|2|a|1", "part|3|b|2", "given|7|2026-11-27T08:00:00"):
+        assert not [*mine.of_the_gone()]
+    taken = Taken([Arrived(2, "a", 1), Arrived(3, "b", 2)], {7: "2026-11-27T08:00:00"})
+    assert [*mine.of_the_gone()] == [taken]
     assert not [*mine.of_the_gone()]
-    await killed(other)
-    assert [*mine.of_the_gone()] == [Taken({"a": 3, "b": 2}, {7: "2026-11-27T08:00:00"})]
-    assert not [*mine.of_the_gone()]
+
+
+async def test_what_was_about_to_be_written_is_so_until_it_was(tmp_path: Path) -> None:
+    async with noting(tmp_path, "giving|1|now", "giving|2|now", "given|1|now", "giving|1|later"):
+        pass
+    assert [*Journal(tmp_path).of_the_gone()] == [Taken([], {1: "now"}, {2: "now", 1: "later"})]
 
 
 async def test_what_could_not_be_taken_up_is_the_next_time(tmp_path: Path) -> None:
-    await killed(await noting(tmp_path, "part|a|1"))
+    async with noting(tmp_path, "part|2|a|1"):
+        pass
     mine = Journal(tmp_path)
     for _taken in mine.of_the_gone():
         break  # as when the store fails
-    assert [*mine.of_the_gone()] == [Taken({"a": 1})]
+    assert [*mine.of_the_gone()] == [Taken([Arrived(2, "a", 1)])]
 
 
 async def test_a_line_that_was_broken_off_says_nothing(tmp_path: Path) -> None:
-    (tmp_path / "gone.taken").write_text("part a 1\nnonsense\ngiven x y\npart b 1")
-    assert [*Journal(tmp_path).of_the_gone()] == [Taken({"a": 1})]
+    (tmp_path / "gone.taken").write_text("part 2 a 1\nnonsense\ngiven x y\npart 3 b 1")
+    assert [*Journal(tmp_path).of_the_gone()] == [Taken([Arrived(2, "a", 1)])]
+
+
+async def test_a_file_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder.taken").mkdir()
+    (tmp_path / "gone.taken").write_text("part 2 a 1\n")
+    assert [*Journal(tmp_path).of_the_gone()] == [Taken([Arrived(2, "a", 1)])]
 
 
 async def test_it_is_emptied_when_all_is_on_record(tmp_path: Path) -> None:
     mine = Journal(tmp_path)
     (own,) = (tmp_path / name for name in os.listdir(tmp_path))
-    for n in range(5000):
-        mine.arrived({f"reply-{n}": 1})
-        assert mine.parts_arrived(f"reply-{n}") == 1
-        mine.arrived_on_record({f"reply-{n}": 1})
-    mine.arrived({"last": 2})
-    assert own.stat().st_size < 64 * 1024 and own.read_text().endswith("part last 2\n")
-    assert (mine.parts_arrived("reply-1"), mine.parts_arrived("last")) == (0, 2)
+    for n in range(1000):
+        mine.arrived([Arrived(n, "reply", 1)])
+        mine.given(n, "now")
+        assert (mine.parts_of(n), mine.given_at(n)) == (1, "now")
+        mine.arrived_on_record([Arrived(n, "reply", 1)])
+        mine.given_on_record(n)
+    mine.arrived([Arrived(5000, "last", 2)])
+    assert own.stat().st_size < 8192 and own.read_text().endswith("part 5000 last 2\n")
+    assert (mine.parts_of(1), mine.given_at(1), mine.parts_of(5000)) == (0, None, 2)
 
 
 async def test_what_a_killed_process_had_sent_is_not_sent_again(wx: WeChat) -> None:
@@ -100,8 +122,10 @@ async def test_what_a_killed_process_had_sent_is_not_sent_again(wx: WeChat) -> N
             Notice(reply_id=name, way=Channel.WECHAT, state="pending", created_at=later)
             for name in (sent, unsent)
         )
-    await killed(await noting(wx.county.settings.at("wechat"), f"part|{sent}|1"))
-    await wx.inbox._way.take_up()
+    (notice,) = await wx.county.rows(Notice, Notice.reply_id == sent)
+    async with noting(wx.county.settings.at("wechat"), f"part|{notice.id}|{sent}|1"):
+        pass
+    await until(lambda: wx.county.rows(Notice, Notice.id == notice.id, Notice.parts == 1))
     for name in (sent, unsent):
         await wx.county.domain.dispatch.send(name)
     for name in (sent, unsent):
@@ -110,44 +134,109 @@ async def test_what_a_killed_process_had_sent_is_not_sent_again(wx: WeChat) -> N
     assert (f"{unsent}。" in texts, f"{sent}。" in texts) == (True, False)
 
 
+async def given(wx: WeChat, arrival_id: int) -> bool:
+    (found,) = await wx.county.rows(Arrival, Arrival.id == arrival_id)
+    return bool((found.outcome or {}).get("given"))
+
+
 async def test_what_a_killed_process_had_answered_is_given_to_that_request_and_no_other(wx: WeChat) -> None:
-    asked = wx.county.clock.now()
+    asked, ids = wx.county.clock.now(), dict[str, int]()
     async with wx.county.domain.store.write() as session:
         address = await address_of(session, Channel.WECHAT, "o-given", asked)
         for name, since in (("same", asked), ("later", asked + timedelta(seconds=5))):
-            session.add(
-                Arrival(
-                    channel=Channel.WECHAT, digest=f"given-{name}", address_id=address.id, received_at=asked, done_at=asked,
-                    outcome={"replies": [], "asked": since.isoformat()},
-                )
+            arrival = Arrival(
+                channel=Channel.WECHAT, digest=f"given-{name}", address_id=address.id, received_at=asked, done_at=asked,
+                outcome={"replies": [], "asked": since.isoformat()},
             )  # fmt: skip
-    ids = {one.digest: one.id for one in await wx.county.rows(Arrival, Arrival.digest.startswith("given-"))}
-    notes = [f"given|{number}|{asked.isoformat()}" for number in (*ids.values(), 10**9)]
-    await killed(await noting(wx.county.settings.at("wechat"), *notes))
-    await wx.inbox._way.take_up()
-    async with wx.county.domain.store.read() as session:
-        found = {
-            one.digest: bool((one.outcome or {}).get("given"))
-            for one in await session.scalars(select(Arrival).where(Arrival.id.in_(ids.values())))
-        }
-    assert found == {"given-same": True, "given-later": False}
+            session.add(arrival)
+            await session.flush()
+            ids[name] = arrival.id
+    notes = [f"given|{number}|{asked.isoformat()}" for number in (ids["later"], 10**9, ids["same"])]
+    async with noting(wx.county.settings.at("wechat"), *notes):
+        pass
+    await until(lambda: given(wx, ids["same"]))  # noted last, taken up last
+    assert not await given(wx, ids["later"])
+
+
+async def falls_down_while_writing(wx: WeChat, openid: str, *, ago_s: float) -> int:
+    """So long ago, a process that is gone; the number of the message. What it had noted has been taken up."""
+    await wx.far.says(openid, SALT)
+    wx.far.villager(openid).reached.clear()
+    asked = wx.county.clock.now() - timedelta(seconds=ago_s)
+    talk = await talk_of(wx, openid)
+    async with wx.county.domain.store.write() as session:
+        arrival = (await session.scalars(select(Arrival).where(Arrival.address_id == talk.address_id))).one()
+        replies = (arrival.outcome or {})["replies"]
+        arrival.outcome, arrival.received_at = {"replies": replies, "asked": asked.isoformat()}, asked
+    folder = wx.county.settings.at("wechat")
+    async with noting(folder, f"giving|{arrival.id}|{asked.isoformat()}"):
+        pass
+    await until(lambda: len([*folder.glob("*.taken")]) == 1)
+    return arrival.id
+
+
+async def test_what_may_have_been_written_is_the_platforms_to_ask_for_again(wx: WeChat) -> None:
+    arrival_id = await falls_down_while_writing(wx, "o-perhaps", ago_s=3)
+    wx.county.clock.offset += timedelta(seconds=60)  # it has not asked again
+    await until(lambda: given(wx, arrival_id))
+    assert not wx.far.villager("o-perhaps").reached
+
+
+async def test_what_may_have_been_written_is_sent_where_the_platform_asked_in_vain(wx: WeChat) -> None:
+    await falls_down_while_writing(wx, "o-in-vain", ago_s=12)
+    wx.county.clock.offset += timedelta(seconds=60)
+    villager = wx.far.villager("o-in-vain")
+    await wx.far.until(lambda: villager.reached)
+    assert [(one.how, one.text) for one in villager.reached] == [("custom", "好的，我记着了。")]
+
+
+async def test_what_was_not_written_is_given_when_the_platform_asks_again(wx: WeChat) -> None:
+    arrival_id = await falls_down_while_writing(wx, "o-asks-again", ago_s=3)
+    wx.county.clock.offset += timedelta(seconds=4)
+    villager = wx.far.villager("o-asks-again")
+    await wx.far.pushing.push(villager, villager.said[0])
+    assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
+    await until(lambda: given(wx, arrival_id))
 
 
 async def test_what_the_store_could_not_take_is_not_said_again(
     wx: WeChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    case, dispatch, failed = await case_of(wx, "o-unrecorded"), wx.county.domain.dispatch, 0
-    usual = dispatch.parts_arrived
+    case, dispatch = await case_of(wx, "o-unrecorded"), wx.county.domain.dispatch
+    usual, failed = dispatch.parts_arrived, set[str]()
 
-    async def fails_once(parts: Mapping[str, int]) -> None:
-        nonlocal failed
-        failed += 1
-        if failed == 1:
+    async def fails_once(arrived: Collection[Arrived]) -> None:
+        replies = {one.reply_id for one in arrived}
+        if not failed >= replies:
+            failed.update(replies)
             raise StoreError("disk_full", "full")
-        await usual(parts)
+        await usual(arrived)
 
     monkeypatch.setattr(dispatch, "parts_arrived", fails_once)
     reply = await say(wx, case, "我是小林，晌午过来。")
     await until(lambda: ended(wx, reply))
     said = [one.text for one in wx.far.villager("o-unrecorded").reached if one.text == "我是小林，晌午过来。"]
-    assert failed and len(said) == 1
+    assert reply in failed and len(said) == 1
+    (notice,) = await wx.county.rows(Notice, Notice.reply_id == reply)
+    assert not wx.inbox._journal.parts_of(notice.id)
+
+
+async def test_what_was_answered_and_could_not_be_recorded_is_not_sent_as_well(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, failed = wx.inbox._arrivals.given, list[int]()
+
+    async def fails_once(arrival_id: int, asked: str) -> None:
+        if arrival_id not in failed:
+            failed.append(arrival_id)
+            raise StoreError("disk_full", "full")
+        await usual(arrival_id, asked)
+
+    monkeypatch.setattr(wx.inbox._arrivals, "given", fails_once)
+    await wx.far.says("o-written", SALT)
+    (arrival_id,) = failed
+    wx.county.clock.offset += timedelta(
+        seconds=60
+    )  # the platform asks no more: what was never given is sent now
+    await until(lambda: given(wx, arrival_id))
+    assert [one.how for one in wx.far.villager("o-written").reached] == ["passive"]

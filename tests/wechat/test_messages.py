@@ -17,6 +17,7 @@ from connectors.wechat import arrivals, inbox
 from connectors.wechat.double.people import Reached
 from handoff.model.words import Channel
 from handoff.service.addresses import newest_talk
+from handoff.service.arriving import Arrived
 from handoff.service.hub import of_conversation
 from handoff.store.tables import Address, Arrival, Conversation, Notice, Reply, Turn, Village, Window
 
@@ -190,6 +191,34 @@ async def test_the_request_that_brings_the_answer_is_the_one_on_record(
     (arrival,) = await hasty.county.rows(Arrival, Arrival.address_id == talk.address_id)
     assert arrival.outcome is not None
     assert datetime.fromisoformat(arrival.outcome["asked"]) > seen[0] + timedelta(seconds=0.5)
+
+
+async def test_what_was_not_taken_is_sent_from_its_beginning_though_its_rest_is_just_under_way(
+    wx: WeChat,
+) -> None:
+    """The first attempt has given the text and renders the sound, as the platform's next request shows that nothing came."""
+    await wx.far.says("o-from-the-beginning", SALT)
+    talk, dispatch = await talk_of(wx, "o-from-the-beginning"), wx.county.domain.dispatch
+    later = wx.county.clock.now() + timedelta(days=1)
+    async with wx.county.domain.store.write() as session:
+        session.add(
+            Reply(id="not-taken", conversation_id=talk.id, text="晌午来。", shown={"speed": 1, "volume": 1}, created_at=later)
+        )  # fmt: skip
+        await session.flush()
+        session.add(
+            Notice(reply_id="not-taken", way=Channel.WECHAT, state="pending", parts=1, created_at=later)
+        )
+    (first,) = await wx.county.rows(Notice, Notice.reply_id == "not-taken")
+
+    async def still_to_be_sent(_session: Any) -> bool:
+        return True
+
+    await dispatch.send_after_all("not-taken", still_to_be_sent)
+    await dispatch.parts_arrived([Arrived(first.id, "not-taken", 2)])  # the sound, by the first attempt
+    villager = wx.far.villager("o-from-the-beginning")
+    await wx.far.until(lambda: "晌午来。" in [one.text for one in villager.reached])
+    await until(lambda: all_told(wx, talk.id))
+    assert [one.text for one in villager.reached].count("晌午来。") == 1
 
 
 async def test_what_a_held_up_process_has_ready_is_sent(wx: WeChat, monkeypatch: pytest.MonkeyPatch) -> None:
