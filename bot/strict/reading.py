@@ -64,6 +64,10 @@ _TAKEN = (
     r"|麻烦你|麻烦您|劳烦你|劳烦您|记|记吧|记下来|记下|记一下|记一笔|登记|登记一下|你记吧|您记吧|那就|给我|帮我)"
 )
 _YES = re.compile(rf"{_TAKEN}({_TAKEN}|麻烦|劳烦|帮忙|谢谢|谢谢你|谢谢您|多谢|辛苦了|吧|嘛|哦|了)*")
+_YES_AND_MORE = re.compile(
+    r"(是|是的|对|对头|嗯|恩呐|嗯呐)(就)?(是)?(我|俺|额|咱|给|替|帮|为)(?!.*(吗|么|咋|啥|什么|多少|好多|几|哪|能不能|可不可以|行不行))"
+)
+"""A yes that goes on to say who it is for, and asks nothing."""
 _NO = re.compile(
     r"(不|不用|不要|不用了|不要了|不必|不必了|不了|不记|不记了|算了|不得行|不行|不中|没有|没得|莫|甭|别|别记|别记了|谢谢)+"
 )
@@ -154,7 +158,7 @@ def _read_freely(text: str, intent: str, answer: float, state: State, opinion: t
     need, confidence, _ = opinion
     if state.slots.get("offered") and (reply := _reply_to_offer(bare(text))):
         return Reading("need", reply, *opinion)
-    if _goes_on(need, intent, confidence, answer, state):
+    if _goes_on(text, need, intent, confidence, answer, state):
         return Reading("need", "talk_affirm", *opinion)
     doubtful = confidence < SURE_ENOUGH or not _intelligible(text)
     if need == "unclear" or (doubtful and need not in DANGERS and need != "talk"):
@@ -164,10 +168,10 @@ def _read_freely(text: str, intent: str, answer: float, state: State, opinion: t
     return Reading("need", intent, *opinion, fills_first=len(bare(text)) >= 6)
 
 
-def _goes_on(need: str, intent: str, confidence: float, answer: float, state: State) -> bool:
+def _goes_on(text: str, need: str, intent: str, confidence: float, answer: float, state: State) -> bool:
     """Whether somebody who was offered a call back just tells more of it ("给我妈办，今年八十一"): that is a yes."""
     offered = state.slots.get("offered")
-    if offered and need == offered and confidence < SURE_ENOUGH:
+    if offered and need == offered and (confidence < SURE_ENOUGH or _YES_AND_MORE.match(bare(text))):
         return True  # too little to be a new question, and of the same matter
     if not offered or answer < GOES_ON:
         return False

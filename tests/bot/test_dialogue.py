@@ -119,7 +119,16 @@ def test_a_yes_however_polite_is_one(rasa: Rasa, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["谢谢", "先不办了", "我自己去问，不麻烦你记", "改天再说吧", "再见", "别说了"]
+    "said",
+    [
+        "谢谢",
+        "先不办了",
+        "我自己去问，不麻烦你记",
+        "改天再说吧",
+        "再见",
+        "别说了",
+        "是给我妈问的，一个月给多少钱",
+    ],
 )
 def test_who_turns_an_offer_down_in_other_words_has_not_taken_it(rasa: Rasa, said: str) -> None:
     offered = rasa.turn("高龄补贴怎么申请", answers={"benefits": "offer"})
