@@ -23,31 +23,34 @@ class Spoken:
     """One utterance as a file at 8 kHz that begins and ends with voice."""
 
     path: str
-    human: bool
+    who: str
+    """The person's clip, or the synthesiser's voice."""
 
 
 def turns(clips: Path, kokoro: Kokoro, folder: Path, count: int) -> list[Spoken]:
     """So many utterances, human ones first: each clip clean, with noise, and soft; then the synthesiser's voices."""
-    found = [Spoken(_save(sound, folder), True) for sound in _human(clips)]
+    found = [Spoken(_save(sound, folder), who) for who, sound in _human(clips)]
     texts = [text for text in everyday(count * 2, seed=9) if 6 <= len(text) <= 22]
     for at, text in enumerate(texts[: max(count - len(found), 0)]):
-        spoken = Sound(kokoro.speak(speakable(text), VOICES[at % len(VOICES)], 0.95), RATE)
+        voice = VOICES[at % len(VOICES)]
+        spoken = Sound(kokoro.speak(speakable(text), voice, 0.95), RATE)
         noise = NOISE_DB if at % 2 else None
-        found.append(Spoken(_save(over_telephone(spoken, noise_db=noise, seed=at), folder), False))
+        found.append(Spoken(_save(over_telephone(spoken, noise_db=noise, seed=at), folder), voice))
     return found[:count]
 
 
-def _human(clips: Path) -> list[Sound]:
+def _human(clips: Path) -> list[tuple[str, Sound]]:
     if not (clips / "clips.tsv").is_file():
         return []
     with (clips / "clips.tsv").open(encoding="utf-8") as file:
         names = [row["file"] for row in csv.DictReader(file, delimiter="\t")]
-    sounds = []
+    found = []
     for name in names:
         clip = decode(clips / name)
         soft = Sound(clip.samples * 0.4, clip.rate)
-        sounds += [over_telephone(clip), over_telephone(clip, noise_db=NOISE_DB), over_telephone(soft)]
-    return sounds
+        heard = over_telephone(clip), over_telephone(clip, noise_db=NOISE_DB), over_telephone(soft)
+        found += [(name, sound) for sound in heard]
+    return found
 
 
 def _save(sound: Sound, folder: Path) -> str:

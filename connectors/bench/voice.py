@@ -97,15 +97,23 @@ async def _called(
         await dialogue_ready(one, http)
         await until_ready(one)
         await until_prepared(one, say)
-        for at in range(0, len(spoken), PER_CALL):
-            say(f"第 {at // PER_CALL + 1} 通电话……")
-            await _one_call(one, port, spoken[at : at + PER_CALL], folder, measured)
+        for number, said in enumerate(_calls(spoken), 1):
+            say(f"第 {number} 通电话……")
+            await _one_call(one, port, said, folder, measured)
     slowest = sorted(zip(measured.waits, *measured.parts.values(), strict=True), reverse=True)[:6]
     say(f"最慢的几句（共，{'，'.join(measured.parts)}）：{[list(row) for row in slowest]}")
     say(
         f"没有自己的回答的：{measured.missed}；打断到安静（毫秒）：{[round(b * 1000) for b in sorted(measured.barge_ins)]}"
     )
     return measured
+
+
+def _calls(spoken: Sequence[Spoken]) -> list[Sequence[Spoken]]:
+    """One person in a call, as it is: whoever is waited for, by what was learned from their pauses, is one and the same."""
+    people: dict[str, list[Spoken]] = {}
+    for one in spoken:
+        people.setdefault(one.who, []).append(one)
+    return [said[at : at + PER_CALL] for said in people.values() for at in range(0, len(said), PER_CALL)]
 
 
 async def until_ready(one: Trial, within_s: float = 120.0) -> None:
