@@ -27,9 +27,6 @@ _PATIENCE = timedelta(seconds=4)
 _LOOK_AGAIN_S = 0.1
 _KNOWN = timedelta(days=3)
 _ASKS_FOR = timedelta(seconds=20)  # three tries, five seconds each, and a little
-_STILL_ASKED = timedelta(
-    seconds=7
-)  # so long after a message came another try is sure to find us, if we start up now
 _FOUND_WITHIN = timedelta(minutes=10)
 _LEFT_BEHIND = timedelta(seconds=2)
 
@@ -41,6 +38,7 @@ class Arrivals:
         self._store = store
         self._windows = windows
         self._clock = clock
+        self._began = clock.now()
 
     async def record(self, sender: str, key: str, message: dict[str, Any]) -> tuple[Arrival, bool]:
         """The message on record, and whether it is new; `key` makes it the same message when it comes again."""
@@ -163,7 +161,8 @@ class Arrivals:
                 return None
             if now - datetime.fromisoformat(outcome["asked"]) < _LEASE:
                 return None
-            if outcome.get("perhaps"):  # the platform has not asked again
+            perhaps = outcome.get("perhaps")
+            if perhaps and datetime.fromisoformat(perhaps) >= self._began:  # the platform has not asked again
                 arrival.outcome = outcome | {"given": True}
                 return None
             arrival.outcome = outcome | {"asked": now.isoformat()}
@@ -196,17 +195,18 @@ class Arrivals:
             if arrival is not None and (arrival.outcome or {}).get("asked") == asked:
                 arrival.outcome = {**(arrival.outcome or {}), "given": True}
 
-    async def perhaps_given(self, arrival_id: int, asked: str) -> None:
+    async def perhaps_given(self, arrival_id: int, asked: str, until: datetime) -> None:
         """It may have been written to the request that came then, as the process fell down.
 
-        Where we are back while the platform still asks, it is the platform that knows: if it asks no more, it has the answer.
+        Where we are back while the platform still asks (until then), it is the platform that knows: if it asks no more, it has
+        the answer. That holds for this process alone: another one may have been away when it asked.
         """
         async with self._store.write() as session:
             arrival = await session.get(Arrival, arrival_id, with_for_update=True)
             if arrival is None or (arrival.outcome or {}).get("asked") != asked:
                 return
-            if self._clock.now() - arrival.received_at <= _STILL_ASKED:
-                arrival.outcome = {**(arrival.outcome or {}), "perhaps": True}
+            if (now := self._clock.now()) <= until:
+                arrival.outcome = {**(arrival.outcome or {}), "perhaps": now.isoformat()}
 
     async def tidy(self) -> None:
         """Forget messages that no platform repeats any more."""

@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from weakref import WeakValueDictionary
 
 import structlog
@@ -30,6 +30,8 @@ _WITHOUT_SENDING_S = 20.0
 """Where nothing can be sent afterwards, the platform's repeats are all there is: three times five seconds."""
 _LAST_TRY = timedelta(seconds=9)
 """So long after a message was written no repeat follows: whether its answer arrives is not learned any more."""
+_UP_BEFORE_LAST_TRY = timedelta(seconds=7)
+"""So long after a message was written who starts up is sure to be ready for the platform's last try."""
 _SWEEP_S, _TIDY_S = 1.0, 600.0
 _STORE_AGAIN_S = 0.5
 _SUCCESS = "success"
@@ -61,8 +63,20 @@ class _Request:
 
     def is_last(self) -> bool:
         """Whether the platform will not ask again."""
+        return self.asked - self._written() >= _LAST_TRY
+
+    def asks_again_until(self) -> datetime:
+        """Who is up by then is asked once more for what has not arrived."""
+        return self._written() + _UP_BEFORE_LAST_TRY
+
+    def _written(self) -> datetime:
+        """When the message was, by the platform; where it does not say, now."""
         written = str(self.opened.message._data.get("CreateTime") or "")
-        return written.isdecimal() and self.asked.timestamp() - int(written) >= _LAST_TRY.total_seconds()
+        return (
+            datetime.fromtimestamp(int(written), UTC)
+            if written.isdecimal() and len(written) <= 10
+            else self.asked
+        )
 
 
 class Inbox:
@@ -184,7 +198,9 @@ class Inbox:
         try:
             await response.prepare(request.http)
             # The platform may have the answer, and we be gone, before this thread is back from handing it over.
-            self._journal.giving(arrival.id, request.asked.isoformat())
+            self._journal.giving(
+                arrival.id, request.asked.isoformat(), request.asks_again_until().isoformat()
+            )
             await response.write_eof()
         except ConnectionError:
             self._journal.not_given(arrival.id)
@@ -192,24 +208,19 @@ class Inbox:
                 return await self._send_instead(arrival.id, replies, from_=request.asked)
             return response  # the next request of the platform finds it
         self._journal.given(arrival.id, request.asked.isoformat())
-        await self._given_on_record(arrival.id)
+        try:
+            await self._given_on_record(arrival.id, request.asked.isoformat())
+        except StoreError as error:  # the note stands, and the sweep tries again
+            log.error("wechat.not_stored", code=error.code)
         if len(parts) > 1:
             await self._dispatch.send(replies[0])
         for other in replies[1:]:
             await self._dispatch.send(other)
         return response
 
-    async def _given_on_record(self, arrival_id: int) -> None:
-        """Where that can't be, the note stays, and the sweep tries again before it takes the answer for not given."""
-        asked = self._journal.given_at(arrival_id)
-        if asked is None:
-            return
-        try:
-            await self._arrivals.given(arrival_id, asked)
-        except StoreError as error:
-            log.error("wechat.not_stored", code=error.code)
-        else:
-            self._journal.given_on_record(arrival_id)
+    async def _given_on_record(self, arrival_id: int, asked: str) -> None:
+        await self._arrivals.given(arrival_id, asked)
+        self._journal.given_on_record(arrival_id, asked)
 
     def _passive(self, request: _Request, words: str) -> web.Response:
         text = self._envelope.text(request.opened, words)
@@ -286,7 +297,6 @@ class Inbox:
     async def _send_what_was_never_given(self, at_start: bool) -> None:
         """On record as shown before it was written: a crash in between, and no further request, must not lose it."""
         for arrival_id in await self._arrivals.never_given(at_start=at_start) if self._way.may_write else ():
-            await self._given_on_record(arrival_id)
             if replies := await self._arrivals.take_back(arrival_id):
                 log.info("wechat.never_given", arrival=arrival_id)
                 await self._send_instead(arrival_id, replies)
@@ -296,6 +306,8 @@ class Inbox:
         while True:
             try:
                 await self._way.take_up()
+                for arrival_id, asked in self._journal.all_given().items():
+                    await self._given_on_record(arrival_id, asked)
                 await self._send_what_was_never_given(at_start)
                 at_start = False
                 if asyncio.get_running_loop().time() - tidied >= _TIDY_S:

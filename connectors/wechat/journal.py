@@ -30,8 +30,8 @@ class Taken:
     arrived: list[Arrived] = field(default_factory=list)
     given: dict[int, str] = field(default_factory=dict)
     """By the number of a message, when the request came that its answer was written to."""
-    giving: dict[int, str] = field(default_factory=dict)
-    """The same, where the answer was about to be written, and may have been."""
+    giving: dict[int, tuple[str, str]] = field(default_factory=dict)
+    """The same, where the answer was about to be written, and may have been; and until when the platform asks again."""
 
 
 class Journal:
@@ -63,16 +63,20 @@ class Journal:
             self._parts.update((one.notice_id, one.parts) for one in arrived)
             self._write(*(f"part {one.notice_id} {one.reply_id} {one.parts}" for one in arrived))
 
-    def giving(self, arrival_id: int, asked: str) -> None:
-        """The answer is written next, to the request that came then: the platform may have it before we can note that."""
+    def giving(self, arrival_id: int, asked: str, until: str) -> None:
+        """The answer is written next, to the request that came then: the platform may have it before we can note that.
+
+        until: so long it is sure to ask again where it has not got it.
+        """
         with self._lock:
             self._giving.add(arrival_id)
-            self._write(f"giving {arrival_id} {asked}")
+            self._write(f"giving {arrival_id} {asked} {until}")
 
     def not_given(self, arrival_id: int) -> None:
         """It could not be written after all, and will not be to this request."""
         with self._lock:
             self._giving.discard(arrival_id)
+            self._write(f"not_given {arrival_id}")
 
     def given(self, arrival_id: int, asked: str) -> None:
         """The answer has been written to the request that came then."""
@@ -85,9 +89,10 @@ class Journal:
         """How many parts this attempt has brought, where that was noted here and is not on record."""
         return self._parts.get(notice_id, 0)
 
-    def given_at(self, arrival_id: int) -> str | None:
-        """When the request came that the answer was written to, where that was noted here and is not on record."""
-        return self._given.get(arrival_id)
+    def all_given(self) -> dict[int, str]:
+        """As `Taken.given`, of what was noted here and is not on record."""
+        with self._lock:
+            return dict(self._given)
 
     def arrived_on_record(self, arrived: Collection[Arrived]) -> None:
         """The store knows of these as well."""
@@ -96,10 +101,11 @@ class Journal:
                 self._parts.pop(one.notice_id, None)
             self._empty()
 
-    def given_on_record(self, arrival_id: int) -> None:
+    def given_on_record(self, arrival_id: int, asked: str) -> None:
         """The store knows of it as well."""
         with self._lock:
-            self._given.pop(arrival_id, None)
+            if self._given.get(arrival_id) == asked:
+                del self._given[arrival_id]
             self._empty()
 
     def of_the_gone(self) -> Iterator[Taken]:
@@ -139,6 +145,8 @@ def _read(text: str) -> Taken:
             case ["given", arrival_id, asked] if arrival_id.isdecimal():
                 taken.given[int(arrival_id)] = asked
                 taken.giving.pop(int(arrival_id), None)
-            case ["giving", arrival_id, asked] if arrival_id.isdecimal():
-                taken.giving[int(arrival_id)] = asked
+            case ["giving", arrival_id, asked, until] if arrival_id.isdecimal():
+                taken.giving[int(arrival_id)] = asked, until
+            case ["not_given", arrival_id] if arrival_id.isdecimal():
+                taken.giving.pop(int(arrival_id), None)
     return taken

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from itertools import takewhile
 
@@ -56,6 +57,10 @@ async def _speaks(session: AsyncSession, conversation_id: int) -> bool:
     return engine not in ("typed", "sent")
 
 
+class _Over(Exception):
+    """Another attempt brings the reply."""
+
+
 @dataclass(frozen=True)
 class _Behind:
     """A reply that waits behind another, and the attempt that is to bring it."""
@@ -98,8 +103,8 @@ class WeChatWay:
             await self._dispatch.parts_arrived(taken.arrived)
             for arrival_id, asked in taken.given.items():
                 await self._arrivals.given(arrival_id, asked)
-            for arrival_id, asked in taken.giving.items():
-                await self._arrivals.perhaps_given(arrival_id, asked)
+            for arrival_id, (asked, until) in taken.giving.items():
+                await self._arrivals.perhaps_given(arrival_id, asked, datetime.fromisoformat(until))
 
     async def tell(self, notice: Notice, reply: Reply) -> Told:
         """Send what has not arrived yet, after all that was said before it."""
@@ -111,6 +116,7 @@ class WeChatWay:
         await self._after_earlier(notice, reply, spoken=False)
         given = await self._given_meanwhile(notice, reply)
         if given is None:
+            self._journal.arrived_on_record([Arrived(notice.id, reply.id, 0)])
             return ARRIVED
         if (noted := self._journal.parts_of(notice.id)) > given:  # when the store could not be written to
             given = noted
@@ -119,12 +125,14 @@ class WeChatWay:
             parts = await self._parts(session, reply)
         along = await self._along(notice, reply, parts[0]) if given == 0 else []
         for at in range(given, len(parts)):
+            if at > given and not await self._stands(notice.id):
+                return ARRIVED  # what was given before it has not arrived: another attempt brings it all
             if parts[at].spoken and (at == given or not parts[at - 1].spoken):
                 await self._after_earlier(notice, reply, spoken=True)
             with_it = along if at == 0 else []
             arrived = [Arrived(other.notice_id, other.reply.id, 1) for other in with_it]
             arrived.append(Arrived(notice.id, reply.id, at + 1))
-            told = await self._send(to, reply, _joined(parts[at], with_it), arrived)
+            told = await self._send(to, notice, reply, _joined(parts[at], with_it), arrived)
             if told.code is not None and parts[at].spoken and notice.attempt >= MAX_ATTEMPTS:
                 return ARRIVED  # the text has; nobody is sent out for a sound
             if told.code is not None:
@@ -180,7 +188,11 @@ class WeChatWay:
             found = {*await session.scalars(waiting)}
         return [*takewhile(lambda one: one.notice_id in found, along)]
 
-    async def _send(self, to: _To, reply: Reply, part: Part, arrived: list[Arrived]) -> Told:
+    async def _stands(self, notice_id: int) -> bool:
+        async with self._store.read() as session:
+            return (await session.get_one(Notice, notice_id)).state == "pending"
+
+    async def _send(self, to: _To, notice: Notice, reply: Reply, part: Part, arrived: list[Arrived]) -> Told:
         """`arrived`: what will have arrived with it."""
         try:
             window = await self._windows.take(to.address_id, leave=_KEPT_FOR_TEXT if part.spoken else 0)
@@ -189,7 +201,9 @@ class WeChatWay:
             return ARRIVED if part.spoken else await self._closed(to, closed.code)
         try:
             note = partial(self._journal.arrived, arrived)
-            await (self._speak(to, reply, part, note) if part.spoken else self._write(to, part, note))
+            await (self._speak(to, notice, reply, part, note) if part.spoken else self._write(to, part, note))
+        except _Over:
+            await self._windows.give_back(window)
         except VoiceError as error:
             log.warning("wechat.no_voice", code=error.code)
             await self._windows.give_back(window)
@@ -219,9 +233,13 @@ class WeChatWay:
             "send", lambda client: client.message.send_text(to.openid, part.words), note
         )
 
-    async def _speak(self, to: _To, reply: Reply, part: Part, note: Callable[[], None]) -> None:
+    async def _speak(
+        self, to: _To, notice: Notice, reply: Reply, part: Part, note: Callable[[], None]
+    ) -> None:
         pace = {"speed": float(reply.shown["speed"]), "volume": float(reply.shown["volume"])}
         media_id = await self._sounds.media_id(part.words, **pace)
+        if not await self._stands(notice.id):  # rendering takes seconds
+            raise _Over
         try:
             await self._platform.call(
                 "send", lambda client: client.message.send_voice(to.openid, media_id), note

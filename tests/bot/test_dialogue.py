@@ -128,6 +128,8 @@ def test_a_yes_however_polite_is_one(rasa: Rasa, said: str) -> None:
         "再见",
         "别说了",
         "是给我妈问的，一个月给多少钱",
+        "嗯，我不办了",
+        "对我没用",
     ],
 )
 def test_who_turns_an_offer_down_in_other_words_has_not_taken_it(rasa: Rasa, said: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from cast import SALT
 from county import until
-from sqlalchemy import select
 from test_messages import talk_of
 from test_sending import case_of, ended, say
 from wechat_helpers import WeChat
@@ -36,7 +35,7 @@ for kind, number, *rest in (line.split("|") for line in sys.argv[2:]):
     if kind == "part":
         journal.arrived([Arrived(int(number), rest[0], int(rest[1]))])
     else:
-        getattr(journal, kind)(int(number), rest[0])
+        getattr(journal, kind)(int(number), *rest)
 print("noted", flush=True)
 time.sleep(600)
 """
@@ -69,9 +68,17 @@ async def test_what_the_living_note_is_theirs_and_of_the_gone_it_is_taken_up_onc
 
 
 async def test_what_was_about_to_be_written_is_so_until_it_was(tmp_path: Path) -> None:
-    async with noting(tmp_path, "giving|1|now", "giving|2|now", "given|1|now", "giving|1|later"):
+    notes = [
+        "giving|1|now|t",
+        "giving|2|now|t",
+        "giving|3|now|t",
+        "given|1|now",
+        "not_given|3",
+        "giving|1|later|u",
+    ]
+    async with noting(tmp_path, *notes):
         pass
-    assert [*Journal(tmp_path).of_the_gone()] == [Taken([], {1: "now"}, {2: "now", 1: "later"})]
+    assert [*Journal(tmp_path).of_the_gone()] == [Taken([], {1: "now"}, {2: ("now", "t"), 1: ("later", "u")})]
 
 
 async def test_what_could_not_be_taken_up_is_the_next_time(tmp_path: Path) -> None:
@@ -100,12 +107,12 @@ async def test_it_is_emptied_when_all_is_on_record(tmp_path: Path) -> None:
     for n in range(1000):
         mine.arrived([Arrived(n, "reply", 1)])
         mine.given(n, "now")
-        assert (mine.parts_of(n), mine.given_at(n)) == (1, "now")
+        assert (mine.parts_of(n), mine.all_given()) == (1, {n: "now"})
         mine.arrived_on_record([Arrived(n, "reply", 1)])
-        mine.given_on_record(n)
+        mine.given_on_record(n, "now")
     mine.arrived([Arrived(5000, "last", 2)])
     assert own.stat().st_size < 8192 and own.read_text().endswith("part 5000 last 2\n")
-    assert (mine.parts_of(1), mine.given_at(1), mine.parts_of(5000)) == (0, None, 2)
+    assert (mine.parts_of(1), mine.all_given(), mine.parts_of(5000)) == (0, {}, 2)
 
 
 async def test_what_a_killed_process_had_sent_is_not_sent_again(wx: WeChat) -> None:
@@ -158,32 +165,31 @@ async def test_what_a_killed_process_had_answered_is_given_to_that_request_and_n
     assert not await given(wx, ids["later"])
 
 
-async def falls_down_while_writing(wx: WeChat, openid: str, *, ago_s: float) -> int:
-    """So long ago, a process that is gone; the number of the message. What it had noted has been taken up."""
+async def falls_down_while_writing(wx: WeChat, openid: str, *, up_after_s: float) -> int:
+    """A process that is gone, so long after the message; the number of the message. What it had noted has been taken up."""
     await wx.far.says(openid, SALT)
     wx.far.villager(openid).reached.clear()
-    asked = wx.county.clock.now() - timedelta(seconds=ago_s)
+    asked, folder = wx.county.clock.now(), wx.county.settings.at("wechat")
     talk = await talk_of(wx, openid)
-    async with wx.county.domain.store.write() as session:
-        arrival = (await session.scalars(select(Arrival).where(Arrival.address_id == talk.address_id))).one()
-        replies = (arrival.outcome or {})["replies"]
-        arrival.outcome, arrival.received_at = {"replies": replies, "asked": asked.isoformat()}, asked
-    folder = wx.county.settings.at("wechat")
-    async with noting(folder, f"giving|{arrival.id}|{asked.isoformat()}"):
-        pass
+    (arrival,) = await wx.county.rows(Arrival, Arrival.address_id == talk.address_id)
+    until_then = wx.county.clock.now() + timedelta(seconds=30 - up_after_s)
+    async with noting(folder, f"giving|{arrival.id}|{asked.isoformat()}|{until_then.isoformat()}"):
+        async with wx.county.domain.store.write() as session:
+            row = await session.get_one(Arrival, arrival.id)
+            row.outcome = {"replies": (row.outcome or {})["replies"], "asked": asked.isoformat()}
     await until(lambda: len([*folder.glob("*.taken")]) == 1)
     return arrival.id
 
 
 async def test_what_may_have_been_written_is_the_platforms_to_ask_for_again(wx: WeChat) -> None:
-    arrival_id = await falls_down_while_writing(wx, "o-perhaps", ago_s=3)
+    arrival_id = await falls_down_while_writing(wx, "o-perhaps", up_after_s=5)
     wx.county.clock.offset += timedelta(seconds=60)  # it has not asked again
     await until(lambda: given(wx, arrival_id))
     assert not wx.far.villager("o-perhaps").reached
 
 
 async def test_what_may_have_been_written_is_sent_where_the_platform_asked_in_vain(wx: WeChat) -> None:
-    await falls_down_while_writing(wx, "o-in-vain", ago_s=12)
+    await falls_down_while_writing(wx, "o-in-vain", up_after_s=31)
     wx.county.clock.offset += timedelta(seconds=60)
     villager = wx.far.villager("o-in-vain")
     await wx.far.until(lambda: villager.reached)
@@ -191,10 +197,11 @@ async def test_what_may_have_been_written_is_sent_where_the_platform_asked_in_va
 
 
 async def test_what_was_not_written_is_given_when_the_platform_asks_again(wx: WeChat) -> None:
-    arrival_id = await falls_down_while_writing(wx, "o-asks-again", ago_s=3)
+    arrival_id = await falls_down_while_writing(wx, "o-asks-again", up_after_s=5)
     wx.county.clock.offset += timedelta(seconds=4)
     villager = wx.far.villager("o-asks-again")
-    await wx.far.pushing.push(villager, villager.said[0])
+    written = int(wx.county.clock.now().timestamp())
+    await wx.far.pushing.push(villager, villager.said[0] | {"CreateTime": written})
     assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
     await until(lambda: given(wx, arrival_id))
 

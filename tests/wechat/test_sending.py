@@ -1,8 +1,10 @@
 """What goes out later: voice, long texts, each error code with its outcome, the token, one at a time."""
 
 import asyncio
+import contextvars
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cast import DARK, LIN, SALT
@@ -18,6 +20,7 @@ from connectors.wechat.outcomes import OUTCOMES
 from connectors.wechat.subscription import Subscription
 from handoff.model.words import Stage
 from handoff.service import dispatch as dispatch_module
+from handoff.service.arriving import Arrived
 from handoff.service.hub import of_conversation
 from handoff.store.tables import CaseEvent, Notice, Reply, Task
 
@@ -53,6 +56,31 @@ async def test_a_long_text_comes_in_pieces_in_order(wx: WeChat) -> None:
     await until(lambda: ended(wx, reply))
     pieces = [one.text for one in wx.far.villager("o-long").reached[2:]]
     assert len(pieces) == 3 and "".join(pieces) == LONG[:1900]
+
+
+async def test_who_begins_anew_leaves_nothing_of_the_attempt_before_going_on(
+    wx: WeChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case, dispatch = await case_of(wx, "o-anew"), wx.county.domain.dispatch
+    usual, first = dispatch.parts_arrived, list[int]()
+
+    async def still_to_be_sent(_session: Any) -> bool:
+        return True
+
+    async def then_it_was_not_taken(arrived: list[Arrived]) -> None:
+        await usual(arrived)
+        if not first and wx.far.villager("o-anew").reached[-1].text in LONG:
+            first.append(arrived[-1].notice_id)
+            # As by the inbox: not within the engine's step that sends.
+            anew = dispatch.send_after_all(arrived[-1].reply_id, still_to_be_sent)
+            await asyncio.create_task(anew, context=contextvars.Context())
+
+    monkeypatch.setattr(dispatch, "parts_arrived", then_it_was_not_taken)
+    reply = await say(wx, case, LONG[:1900])
+    await until(lambda: ended(wx, reply))
+    pieces = [one.text for one in wx.far.villager("o-anew").reached[2:]]
+    assert len(pieces) == 4 and "".join(pieces[1:]) == LONG[:1900] and pieces[0] == pieces[1]
+    assert [state for _, state, _ in await attempts(wx, reply)] == ["retried", "delivered"]
 
 
 async def test_after_a_fault_only_the_rest_of_a_long_text_is_sent(wx: WeChat) -> None:

@@ -34,5 +34,5 @@ async def test_each_message_is_answered_once_through_kills_and_faults(
     assert (found["lost"], found["out_of_order"]) == (0, 0)
     # `given_up`: where a slow machine's restart outlasts the three tries the platform says so, and the answer follows.
     # What was under way at a kill may be said again: the platform can't be asked (decision 14). So it is a few, and no others.
-    assert found["answered_twice"] == found["of_them_by_kills"] <= 4, found["twice"]
+    assert found["answered_twice"] == found["of_them_by_kills"] <= 2, found["twice"]
     assert found["stored"] >= 160
