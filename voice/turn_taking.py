@@ -8,7 +8,7 @@ assistant speaks, it takes what is surely a voice, and not much softer than the 
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -66,8 +66,11 @@ def _within(seconds: float, bounds: tuple[float, float]) -> float:
 _SURE_SPEECH = 0.45
 """From there on a window is speech while the assistant speaks: half heard voices are a television's."""
 _WINDOWS, _AMONG = 4, 6
-"""So many windows of speech among the last so many are somebody who begins to speak: 0.13 s of a voice is not yet a word lost. What turns
-out to have been no word gives the assistant its place back."""
+"""So many windows of speech among the last so many are somebody who begins to speak: 0.13 s of a voice is not yet a word lost."""
+_SURE_WINDOWS, _SURE_AMONG = 6, 8
+"""And so many, where the assistant speaks. A cough is no word, and what turns out to have been none gives the assistant its place back."""
+_CLEAR_SPEECH, _CLEAR_WINDOWS, _CLEAR_AMONG = 0.75, 2, 3
+"""What is as clear a voice as that needs no more windows to interrupt; a cough is not (decision 12)."""
 _SOFTEST, _SOFTER = 0.004, 0.2
 """Root mean square that the loudest of the last windows must have to interrupt the assistant: of anybody, and as a share of how
 loud this person was so far. A television across the room is a voice too."""
@@ -124,6 +127,10 @@ class Quiet:
 Event = Began | Paused | WentOn | Ended | Quiet
 
 
+def _among(shares: Iterable[float], least: float) -> int:
+    return sum(share >= least for share in shares)
+
+
 class TurnTaker:
     """Takes sound as it comes and says what happened. One for a call; not for several threads at once."""
 
@@ -143,7 +150,7 @@ class TurnTaker:
         self._quiet_after = tuple(quiet_after)
         self._rest: Samples = np.zeros(0, np.float32)
         self._heard = 0
-        self._last: deque[float] = deque(maxlen=_AMONG)
+        self._last: deque[float] = deque(maxlen=_SURE_AMONG)
         self._before: deque[tuple[Samples, float]] = deque(maxlen=round(_KEPT_S / WINDOW_S))
         self._speech: list[Samples] = []
         self._pause = 0
@@ -233,10 +240,16 @@ class TurnTaker:
         own = float(np.median(self._loud)) if self._loud else 0.0
         return not self.assistant_speaks or max(self._last_loud) >= max(_SOFTEST, _SOFTER * own)
 
+    def _is_surely_speech(self) -> bool:
+        last = [*self._last]
+        if not self.assistant_speaks:
+            return _among(last[-_AMONG:], _SPEECH) >= _WINDOWS
+        clear = _among(last[-_CLEAR_AMONG:], _CLEAR_SPEECH) >= _CLEAR_WINDOWS
+        return clear or _among(last, _SURE_SPEECH) >= _SURE_WINDOWS
+
     def _while_quiet(self, window: Samples, share: float) -> list[Event]:
         self._before.append((window, share))
-        sure = _SURE_SPEECH if self.assistant_speaks else _SPEECH
-        if sum(share >= sure for share in self._last) >= _WINDOWS and self._is_loud_enough():
+        if self._is_surely_speech() and self._is_loud_enough():
             self._speech, before = self._from_the_first_word()
             self._learn_from_a_cut(self._heard - len(self._speech) + before)
             self._before.clear()

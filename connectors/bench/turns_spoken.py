@@ -1,4 +1,4 @@
-"""What is said to the telephone when it is measured: human clips, voices of the synthesiser, noises; all at 8 kHz."""
+"""What is said to the telephone when it is measured: human clips and voices of the synthesiser, at 8 kHz."""
 
 import csv
 from collections.abc import Sequence
@@ -92,57 +92,3 @@ def _with_pauses(
         at += len(heard) / HEARING_RATE
     parts.append(np.zeros(4 * HEARING_RATE, np.float32))
     return np.concatenate(parts), pauses
-
-
-def noises(clips: Path, each: int = 10) -> list[Samples]:
-    """What is no word: hiss, hum, rain, knocks, coughs, and a television across the room; three seconds each, 16 kHz."""
-    draw = np.random.default_rng(3)
-    length = 3 * HEARING_RATE
-    made: list[Samples] = []
-    for _ in range(each):
-        white = draw.standard_normal(length, np.float32)
-        hum = 0.05 * np.sin(2 * np.pi * 50 * np.arange(length, dtype=np.float32) / HEARING_RATE)
-        made += [
-            white * draw.uniform(0.005, 0.05),
-            _brown(white) * draw.uniform(0.02, 0.1),
-            hum + white * 0.002,
-            _bursts(draw, length, 0.02, 4),
-            _bursts(draw, length, 0.12, 2),
-        ]
-    made += _television(clips, draw, each)
-    return [
-        over_telephone(Sound(np.asarray(one, np.float32), HEARING_RATE)).at(HEARING_RATE).samples
-        for one in made
-    ]
-
-
-def _brown(white: Samples) -> Samples:
-    walked = np.cumsum(white)
-    walked -= np.convolve(walked, np.ones(2000) / 2000, "same")
-    return np.asarray(walked / np.abs(walked).max(), np.float32)
-
-
-def _bursts(draw: np.random.Generator, length: int, seconds: float, count: int) -> Samples:
-    """Knocks (short) and coughs (longer): noise that dies away."""
-    sound = draw.standard_normal(length) * 0.001
-    for start in draw.integers(0, length - HEARING_RATE // 2, count):
-        burst = draw.standard_normal(HEARING_RATE // 2) * np.exp(
-            -np.arange(HEARING_RATE // 2) / (seconds * HEARING_RATE)
-        )
-        sound[start : start + len(burst)] += burst * 0.25
-    return np.asarray(sound, np.float32)
-
-
-def _television(clips: Path, draw: np.random.Generator, count: int) -> list[Samples]:
-    """People's voices, two at once, 30 dB below somebody at the telephone."""
-    paths = sorted(clips.glob("*.wav"))
-    if len(paths) < 2:
-        return []
-    found = []
-    for _ in range(count):
-        pair = [
-            np.resize(decode(paths[n]).samples, 3 * HEARING_RATE) for n in draw.choice(len(paths), 2, False)
-        ]
-        both = pair[0] + pair[1]
-        found.append(both * (0.003 / max(float(np.sqrt(np.mean(both**2))), 1e-6)))
-    return found

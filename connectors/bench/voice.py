@@ -12,9 +12,10 @@ from pathlib import Path
 import aiohttp
 import numpy as np
 
+from connectors.bench.noises import noises
 from connectors.bench.phone import Phone, call, free_port, sip_settings
 from connectors.bench.speed import dialogue_ready
-from connectors.bench.turns_spoken import VOICES, Spoken, noises, slow, turns
+from connectors.bench.turns_spoken import VOICES, Spoken, slow, turns
 from connectors.errors import ConnectorError
 from connectors.settings import ROOT, Settings
 from connectors.trial import Trial, trial

@@ -1,10 +1,13 @@
 """Whose turn it is: patient with pauses, hard to interrupt by a cough, easy by words, and never by the wall clock."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from connectors.bench.noises import noises
+from voice.activity import VoiceActivity, load_activity
 from voice.audio import HEARING_RATE, Samples
 from voice.turn_taking import WINDOW_S, Began, Ended, Event, Patience, Paused, Quiet, TurnTaker, WentOn
 
@@ -81,12 +84,31 @@ def test_what_is_learned_keeps_within_bounds(pauses: list[float]) -> None:
     assert 2.3 <= learned.unfinished_s <= 3.5
 
 
-def test_a_knock_does_not_interrupt_and_a_word_does() -> None:
-    for seconds, interrupts in ((0.1, False), (0.6, True)):
-        one = taker()
+@pytest.mark.parametrize(
+    ("like_a_voice", "seconds", "interrupts"),
+    [(0.6, 0.15, False), (0.6, 0.6, True), (VOICE, 0.03, False), (VOICE, 0.15, True)],
+)
+def test_what_is_half_a_voice_must_last_and_what_is_clearly_one_need_not(
+    like_a_voice: float, seconds: float, interrupts: bool
+) -> None:
+    """A cough is at most half a voice to the model, a word is clearly one (decision 12)."""
+    one = taker()
+    one.assistant_speaks = True
+    events = one.feed(sound((NOBODY, 1), (like_a_voice, seconds), (NOBODY, 1)))
+    assert bool(only(events, Began)) is interrupts
+
+
+def test_noises_interrupt_hardly_ever() -> None:
+    """By the real model: noises down a telephone line."""
+    session, kinds_of_noise = load_activity(), noises(Path("no clips"), each=6)
+    assert len(kinds_of_noise) == 48
+
+    def begins(noise: Samples) -> bool:
+        one = TurnTaker(VoiceActivity(session), lambda _speech: 1.0)
         one.assistant_speaks = True
-        events = one.feed(sound((NOBODY, 1), (VOICE, seconds), (NOBODY, 1)))
-        assert bool(only(events, Began)) is interrupts
+        return bool(only(one.feed(noise), Began))
+
+    assert sum(map(begins, kinds_of_noise)) <= 0.05 * len(kinds_of_noise)
 
 
 def test_a_voice_interrupts_within_three_tenths_of_a_second() -> None:
