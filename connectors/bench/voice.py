@@ -155,12 +155,14 @@ async def _one_call(
     async with call(port, folder, buffered=False) as phone:
         await phone.hear(30, 1.5)
         for at, utterance in enumerate(spoken):
-            before = len(log_lines(one, "telephone.answered"))
             if at and at % 2:  # every second utterance comes while the voice is speaking
                 interrupted = await _interrupt(phone, utterance, measured)
                 said_at = interrupted
             else:
                 said_at = (await phone.say(utterance.path))["at"]
+            # Only now: what is answered while it is still said is an answer to its first half, or to what was said before; taken
+            # for this one's, the next would be said too soon, and every one after it.
+            before = len(log_lines(one, "telephone.answered"))
             await _answered(one, phone, before, said_at, measured)
         await phone.hang_up()
 
