@@ -52,7 +52,7 @@ class Inflow:
     def take(self, pcm: bytes, rate: int) -> Samples:
         """The next samples: 16-bit mono at `rate` Hz (0: ours already)."""
         samples = from_pcm16(pcm, rate or HEARING_RATE).samples
-        if rate in (HEARING_RATE, 0):
+        if rate in (HEARING_RATE, 0) or not len(samples):  # an empty frame would end the stream
             return samples
         if self._stream is None or rate != self._rate:
             self._rate = rate
