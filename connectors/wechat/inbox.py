@@ -30,8 +30,8 @@ _WITHOUT_SENDING_S = 20.0
 """Where nothing can be sent afterwards, the platform's repeats are all there is: three times five seconds."""
 _LAST_TRY = timedelta(seconds=9)
 """So long after a message was written no repeat follows: whether its answer arrives is not learned any more."""
-_UP_BEFORE_LAST_TRY = timedelta(seconds=7)
-"""So long after a message was written who starts up is sure to be ready for the platform's last try."""
+_UP_BEFORE_LAST_TRY = timedelta(seconds=9)
+"""So long after a message was written who starts up is sure to get the platform's last try: the port is taken before anything else."""
 _SWEEP_S, _TIDY_S = 1.0, 600.0
 _STORE_AGAIN_S = 0.5
 _SUCCESS = "success"
