@@ -27,6 +27,7 @@ _PATIENCE = timedelta(seconds=4)
 _LOOK_AGAIN_S = 0.1
 _KNOWN = timedelta(days=3)
 _ASKS_FOR = timedelta(seconds=20)  # three tries, five seconds each, and a little
+_LAST_TRY_IS_IN = timedelta(seconds=6)  # after the time up to which who starts is sure to get it
 _FOUND_WITHIN = timedelta(minutes=10)
 _LEFT_BEHIND = timedelta(seconds=2)
 
@@ -161,10 +162,6 @@ class Arrivals:
                 return None
             if now - datetime.fromisoformat(outcome["asked"]) < _LEASE:
                 return None
-            perhaps = outcome.get("perhaps")
-            if perhaps and datetime.fromisoformat(perhaps) >= self._began:  # the platform has not asked again
-                arrival.outcome = outcome | {"given": True}
-                return None
             arrival.outcome = outcome | {"asked": now.isoformat()}
             return list(outcome["replies"])
 
@@ -198,15 +195,34 @@ class Arrivals:
     async def perhaps_given(self, arrival_id: int, asked: str, until: datetime) -> None:
         """It may have been written to the request that came then, as the process fell down.
 
-        Where we are back while the platform still asks (until then), it is the platform that knows: if it asks no more, it has
-        the answer. That holds for this process alone: another one may have been away when it asked.
+        Where we are back while the platform still asks (`until` then), it is the platform that knows.
         """
         async with self._store.write() as session:
             arrival = await session.get(Arrival, arrival_id, with_for_update=True)
             if arrival is None or (arrival.outcome or {}).get("asked") != asked:
                 return
-            if (now := self._clock.now()) <= until:
-                arrival.outcome = {**(arrival.outcome or {}), "perhaps": now.isoformat()}
+            if self._clock.now() <= until:
+                arrival.outcome = {**(arrival.outcome or {}), "perhaps": until.isoformat()}
+
+    async def settle(self) -> None:
+        """What may have been written, and the platform has not asked for again, it has.
+
+        As soon as its last try must have come, so that no further restart can put it in doubt; and only where this process
+        was there for that try: one that came later can't know.
+        """
+        now, perhaps = self._clock.now(), Arrival.outcome["perhaps"].as_string()
+        open_ = select(Arrival.id, Arrival.outcome).where(Arrival.received_at > now - _FOUND_WITHIN)
+        open_ = open_.where(perhaps.is_not(None), Arrival.outcome["given"].as_string().is_(None))
+        async with self._store.read() as session:
+            waiting = [(id_, outcome) for id_, outcome in await session.execute(open_)]
+        for arrival_id, outcome in waiting:
+            until = datetime.fromisoformat(outcome["perhaps"])
+            if until + _LAST_TRY_IS_IN > now or self._began > until:
+                continue
+            async with self._store.write() as session:
+                arrival = await session.get_one(Arrival, arrival_id, with_for_update=True)
+                if arrival.outcome == outcome:  # else it has just been asked for
+                    arrival.outcome = outcome | {"given": True}
 
     async def tidy(self) -> None:
         """Forget messages that no platform repeats any more."""

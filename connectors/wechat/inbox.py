@@ -308,6 +308,7 @@ class Inbox:
                 await self._way.take_up()
                 for arrival_id, asked in self._journal.all_given().items():
                     await self._given_on_record(arrival_id, asked)
+                await self._arrivals.settle()
                 await self._send_what_was_never_given(at_start)
                 at_start = False
                 if asyncio.get_running_loop().time() - tidied >= _TIDY_S:

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,10 @@ from test_messages import talk_of
 from test_sending import case_of, ended, say
 from wechat_helpers import WeChat
 
+from connectors.wechat.arrivals import Arrivals
 from connectors.wechat.journal import Journal, Taken
+from connectors.wechat.windows import Windows
+from handoff.model.clock import Clock
 from handoff.model.words import Channel
 from handoff.service.addresses import address_of
 from handoff.service.arriving import Arrived
@@ -204,6 +207,64 @@ async def test_what_was_not_written_is_given_when_the_platform_asks_again(wx: We
     await wx.far.pushing.push(villager, villager.said[0] | {"CreateTime": written})
     assert [(one.how, one.text) for one in villager.reached] == [("passive", "好的，我记着了。")]
     await until(lambda: given(wx, arrival_id))
+
+
+class StillClock(Clock):
+    """Stands where it is put."""
+
+    def __init__(self, at: datetime) -> None:
+        self.at = at
+
+    def now(self) -> datetime:
+        return self.at
+
+
+async def left_to_the_platform(wx: WeChat, openid: str, until: datetime, now: datetime) -> int:
+    """An answer that may have been written as a process fell down just now; the number of the message."""
+    async with wx.county.domain.store.write() as session:
+        address = await address_of(session, Channel.WECHAT, openid, now)
+        arrival = Arrival(
+            channel=Channel.WECHAT, digest=openid, address_id=address.id, received_at=now, done_at=now,
+            outcome={"replies": [], "asked": now.isoformat(), "perhaps": until.isoformat()},
+        )  # fmt: skip
+        session.add(arrival)
+    return arrival.id
+
+
+def starts_up(wx: WeChat, at: datetime) -> tuple[Arrivals, StillClock]:
+    """A process that is up from then on, and its clock."""
+    clock = StillClock(at)
+    return Arrivals(wx.county.domain.store, Windows(wx.county.domain.store, clock), clock), clock
+
+
+async def test_what_the_platform_has_not_asked_for_again_stays_given_through_the_next_restart(
+    wx: WeChat,
+) -> None:
+    now = wx.county.clock.now() + timedelta(days=400)  # out of reach of the service that runs
+    until = now + timedelta(seconds=9)
+    arrival_id = await left_to_the_platform(wx, "o-settled", until, now)
+    second, clock = starts_up(wx, now + timedelta(seconds=5))  # in time for the last try
+    clock.at = until + timedelta(seconds=5)
+    await second.settle()
+    assert not await given(wx, arrival_id)  # it may still come
+    clock.at = until + timedelta(seconds=6)
+    await second.settle()
+    assert await given(wx, arrival_id)
+    third, _ = starts_up(wx, now + timedelta(seconds=30))
+    assert arrival_id not in await third.never_given(at_start=True)
+    assert await third.take_back(arrival_id) is None
+
+
+async def test_who_starts_after_the_last_try_sends_what_may_not_have_been_written(wx: WeChat) -> None:
+    now = wx.county.clock.now() + timedelta(days=400)
+    until = now + timedelta(seconds=9)
+    arrival_id = await left_to_the_platform(wx, "o-not-settled", until, now)
+    late, clock = starts_up(wx, until + timedelta(seconds=1))
+    clock.at = now + timedelta(seconds=30)
+    await late.settle()
+    assert not await given(wx, arrival_id)
+    assert arrival_id in await late.never_given(at_start=True)
+    assert await late.take_back(arrival_id) == []
 
 
 async def test_what_the_store_could_not_take_is_not_said_again(
