@@ -123,6 +123,8 @@ class LiveTalk:
         self._quiets = 0
         self._workings = 0
         self._signs = 0
+        self._murmurs = False
+        """The last sound on the line was a sign of life into a pause: no word, so that an answer may cut it short."""
         self._sounded = 0.0
 
     async def run(self, greeting: Speech) -> bool:
@@ -234,6 +236,7 @@ class LiveTalk:
         elif now - self._sounded >= _WORKING_AFTER_S:
             self._workings += not pausing
             self._signs += 1
+            self._murmurs = pausing
             self._line.say(self._services.working(0 if pausing else self._workings))
             self._sounded = now
 
@@ -336,6 +339,8 @@ class LiveTalk:
                 sound = await ahead[at]
                 if at + 1 < len(speech.sentences):
                     ahead.append(asyncio.create_task(self._sound(speech.sentences[at + 1])))
+                if self._murmurs:
+                    self._line.hush()
                 await self._until_said(_AHEAD_S if at else 0.0)
                 self._hand_over(speech, at, sound)
             await self._until_said(0.0)
@@ -347,6 +352,7 @@ class LiveTalk:
         if at:
             self._line.say(_silence(_BETWEEN_S, sound.rate))
         self._line.say(sound)
+        self._murmurs = False
         self._at = at + 1
         if not at:
             speech.begun()

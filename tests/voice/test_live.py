@@ -59,6 +59,7 @@ class Far:
         self.asked: list[str] = []
         self.silences: list[int] = []
         self.answers: dict[str, Speech | None] = {}
+        self.sign = Sound(NOBODY, HEARING_RATE)
 
     async def read(self, _speech: Samples) -> Transcript:
         words = self.heard[0] if len(self.heard) == 1 else self.heard.popleft()
@@ -78,9 +79,7 @@ class Far:
         return Sound(np.full(HEARING_RATE * 2, float(sentence), np.float32), HEARING_RATE)
 
     def services(self) -> Services:
-        return Services(
-            self.read, self.answer, self.silence, self.speak, lambda _times: Sound(NOBODY, HEARING_RATE)
-        )
+        return Services(self.read, self.answer, self.silence, self.speak, lambda _times: self.sign)
 
 
 async def talk(line: Line, far: Far, greeting: Speech, *, impatient: bool = True) -> bool:
@@ -162,6 +161,39 @@ async def test_silence_is_counted_until_words_come_and_noise_does_not_count() ->
     line.comes((NOBODY, 13), (VOICE, 0.5), (NOBODY, 13))
     await talk(line, far, Speech(["0.1"]))
     assert far.silences[:2] == [1, 2]
+
+
+LONG_SIGN = Sound(np.full(HEARING_RATE * 3, 0.3, np.float32), HEARING_RATE)
+
+
+@pytest.fixture
+def sign_of_life_at_the_lines_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voice.live._WORKING_AFTER_S", 1.6 / 8)
+
+
+@pytest.mark.usefixtures("sign_of_life_at_the_lines_pace")
+async def test_a_murmur_into_a_pause_gives_way_to_the_answer() -> None:
+    line, far = Line(), Far("一二三四五六七八九十")
+    far.sign = LONG_SIGN
+    line.comes((NOBODY, 4), (VOICE, 1), (NOBODY, 12))
+    await talk(line, far, Speech(["0.1"]), impatient=False)
+    assert [round(one, 3) for one in line.said] == [0.1, 0.3, 0.5] and line.hushed == 1
+
+
+@pytest.mark.usefixtures("sign_of_life_at_the_lines_pace")
+async def test_words_that_ask_for_a_moment_are_said_to_their_end() -> None:
+    line, far = Line(), Far("一二三四五六七八九十")
+    far.sign, usual = LONG_SIGN, far.answer
+
+    async def slow(words: Transcript) -> Speech | None:
+        while len(line.said) < 2:  # noqa: ASYNC110  # by the line's own clock
+            await asyncio.sleep(0)
+        return await usual(words)
+
+    far.answer = slow  # type: ignore[method-assign]
+    line.comes((NOBODY, 4), (VOICE, 1), (NOBODY, 12))
+    await talk(line, far, Speech(["0.1"]))
+    assert [round(one, 3) for one in line.said] == [0.1, 0.3, 0.5] and line.hushed == 0
 
 
 async def test_while_somebody_else_listens_nothing_is_answered_and_what_is_to_be_said_waits() -> None:
