@@ -21,8 +21,8 @@ _SUBTITLE = re.compile(
 _GOES_ON = re.compile(
     r"(然后|因为|所以|但是|可是|不过|如果|要是|就是|那个|这个|还有|以后|的时候|的话|跟|和|把|被|给|在|嗯|呃|我想|我要|想问|他说|她说)$"
 )
-_PACES = (3.3, 4.0)
-"""characters a second of voice: slow, and brisk enough to be believed (eight human clips: 4.0 to 6.2)"""
+_PACES = (3.3, 3.6)
+"""characters a second of voice: slow, and brisk enough to be believed (eight human clips: 4.0 to 6.2; decision 12)"""
 _FASTEST = 11.0
 """characters a second that no mouth reaches"""
 
