@@ -75,7 +75,7 @@ def test_a_call_for_help_repeated_stays_audible() -> None:
         ("是", 0.4, 1.0, 1.0),
         ("要", 0.9, 1.0, 1.0),
         ("", 2.0, 1.0, 1.0),
-        ("我想请人来看一看", 2.2, 0.3, 0.7),
+        ("我想请人来看一看", 2.32, 0.3, 0.7),  # in between
     ],
 )
 def test_words_tell_whether_they_are_all(text: str, voiced_s: float, at_least: float, at_most: float) -> None:
