@@ -247,7 +247,8 @@ async def test_what_the_platform_has_not_asked_for_again_stays_given_through_the
     clock.at = until + timedelta(seconds=5)
     await second.settle()
     assert not await given(wx, arrival_id)  # it may still come
-    clock.at = until + timedelta(seconds=6)
+    clock.at = until + timedelta(seconds=15)  # held up
+    assert await second.take_back(arrival_id) is None and not await given(wx, arrival_id)
     await second.settle()
     assert await given(wx, arrival_id)
     third, _ = starts_up(wx, now + timedelta(seconds=30))
